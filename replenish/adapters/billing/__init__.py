@@ -1,0 +1,1 @@
+"""Billing packages, one module each; see `replenish.ports.BillingPackage`."""

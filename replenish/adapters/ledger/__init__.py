@@ -1,0 +1,1 @@
+"""Our own ledger in PostgreSQL; see `replenish.ports.Ledger`."""

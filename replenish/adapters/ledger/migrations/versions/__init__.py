@@ -1,0 +1,1 @@
+"""Migrations, oldest first; one that has landed is never edited."""

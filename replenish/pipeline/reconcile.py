@@ -1,0 +1,141 @@
+"""Recovery: a sweep over our own rows, never the broker's redelivery.
+
+Whatever was interrupted stands in a row: an attempt whose lease is over, one that
+waits for an answer, a charge not yet credited, a batch not yet closed. `reconcile`
+finds them every few seconds and hands them out again; each goes on from its state.
+An account whose turns keep losing their workers is quarantined instead: whoever takes
+it on next is lost as well, and all the others with him.
+`orphans` compares the gateway's list of charges with our rows.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from replenish.domain.outcome import SeenIntent
+from replenish.errors import GatewayKeyRefused, Transient
+from replenish.pipeline import breakers
+from replenish.pipeline.replenish import KEY_REFUSED
+from replenish.pipeline.services import Services
+
+JOB, ORPHANS = "reconcile", "orphans"
+TURN = 20.0  # seconds
+AT_ONCE = 500  # attempts handed out a pass; more would only wait in Redis
+CHORD_GRACE = 5.0  # seconds after which a batch that could be closed is closed here
+LOOK_BACK = timedelta(minutes=5)  # overlap of two looks; a listing may lag a little
+FIRST_LOOK = timedelta(days=1)  # how far the very first look goes back
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a pass found: accounts to hand out again, and what it did itself."""
+
+    accounts: tuple[str, ...] = ()
+    closed: int = 0
+    adopted: tuple[str, ...] = ()
+    resumed: bool = False
+    quarantined: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Write it for a person."""
+        told = (
+            f"{len(self.accounts)} attempts handed out, {self.closed} batches closed,"
+            f" {len(self.adopted)} orphans adopted"
+        )
+        held = len(self.quarantined)
+        return f"{told}, {held} accounts quarantined" if held else told
+
+
+def reconcile(services: Services) -> Found:
+    """Find what was interrupted; the caller hands the accounts out again.
+
+    Safe to repeat and to race: rows are shared out, and an account handed out
+    twice is taken by one.
+    """
+    if not services.books.begin(JOB, seconds=TURN):
+        return Found()
+    resumed = _lift_stop(services)
+    breakers.look(services)
+    breakers.probe(services)
+    quarantined = _quarantine(services)
+    accounts = tuple(services.ledger.stranded(limit=AT_ONCE))
+    closed = [
+        batch
+        for batch in services.books.unclosed(older_than=CHORD_GRACE)
+        if services.books.close_batch(batch, by="reconcile")
+    ]
+    found = Found(accounts, len(closed), (), resumed, quarantined)
+    services.books.end(JOB, detail=str(found))
+    return found
+
+
+def orphans(services: Services) -> Found:
+    """Adopt charges that carry our mark and have no row, e.g. after a restore.
+
+    They enter as charged, and the ordinary steps credit them. Lists the gateway
+    by time since the last look; a first look goes a day back. While one has to wait
+    for another attempt of its account, the next look starts no later than this one.
+    """
+    if not services.books.begin(ORPHANS, seconds=600.0):
+        return Found()
+    now = services.clock()
+    adopted: list[str] = []
+    waiting = False
+    for page in _pages(services.gateway.list_since(_since(now, services))):
+        found = services.ledger.adopt([intent for intent in page if intent.charged])
+        adopted += found.adopted
+        waiting = waiting or bool(found.waiting)
+        for account, text in found.unsettled.items():
+            services.notify("orphan.unsettled", account=account, text=text)
+    for account in adopted:
+        services.notify(
+            "orphan.adopted", account=account, text="A charge without a row was found."
+        )
+    done = Found(adopted=tuple(adopted))
+    cursor = None if waiting else now.isoformat()
+    services.books.end(ORPHANS, detail=str(done), cursor=cursor)
+    return done
+
+
+def _quarantine(services: Services) -> tuple[str, ...]:
+    """Hold whose turns lost too many workers, and tell people what to look at."""
+    found = services.turns.quarantine()
+    for lost in found:
+        paid = "; its card was charged and the credit is still owed"
+        services.notify(
+            "account.quarantined",
+            account=lost.account,
+            text=f"{lost.workers} workers in a row were lost in this account's turn,"
+            f" the last of them {lost.worker}{paid if lost.state == 'charged' else ''}."
+            " It is taken on alone only: see the worker's log, mend that, then"
+            f" `replenish account resume {lost.account}`.",
+        )
+    return tuple(lost.account for lost in found)
+
+
+def _since(now: datetime, services: Services) -> datetime:
+    cursor = services.books.cursor(ORPHANS)
+    return datetime.fromisoformat(cursor) - LOOK_BACK if cursor else now - FIRST_LOOK
+
+
+def _pages(seen: Iterable[SeenIntent]) -> Iterator[list[SeenIntent]]:
+    stream = iter(seen)
+    while page := list(islice(stream, 100)):
+        yield page
+
+
+def _lift_stop(services: Services) -> bool:
+    """Resume by itself when a key that was refused works again."""
+    reason = services.stops.reason()
+    if reason is None or not reason.startswith(KEY_REFUSED):
+        return False
+    try:
+        problems = services.gateway.check()
+    except (GatewayKeyRefused, Transient):
+        return False
+    if problems:
+        return False
+    services.stops.resume()
+    services.notify("charger.resumed", account="", text="The gateway's key works.")
+    return True

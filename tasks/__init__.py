@@ -1,0 +1,1 @@
+"""Celery's side: thin tasks, each mirroring the pipeline module of its name."""

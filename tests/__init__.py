@@ -1,0 +1,1 @@
+"""Tests, read as promises; `tests/postgres.py` brings the database."""

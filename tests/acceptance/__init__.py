@@ -1,0 +1,1 @@
+"""The whole product as processes: workers, beat, Redis, PostgreSQL, the sandbox."""

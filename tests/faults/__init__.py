@@ -1,0 +1,1 @@
+"""What must survive every crash, pause and lost answer."""

@@ -1,0 +1,1 @@
+"""The command line, typed in and as processes."""

@@ -1,0 +1,1 @@
+"""What the ledger's database promises by itself."""

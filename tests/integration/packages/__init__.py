@@ -1,0 +1,1 @@
+"""The real packages under fire: races, crashes and their own statements."""

@@ -1,0 +1,1 @@
+"""The steps on a real ledger and a real billing package."""

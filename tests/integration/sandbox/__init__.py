@@ -1,0 +1,1 @@
+"""The sandbox, through the stock Stripe SDK and over real HTTP."""

@@ -1,0 +1,1 @@
+"""Promises kept on every input that a machine could think of."""

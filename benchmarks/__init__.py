@@ -1,0 +1,1 @@
+"""What is measured: one script per promise, each a ratio against a limit."""

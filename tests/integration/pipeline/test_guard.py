@@ -224,11 +224,7 @@ def test_it_outlives_what_goes_wrong(
 
 def test_quarantined_accounts_are_taken_on_alone(world: World) -> None:
     """One at a time, in whatever process it is given."""
-    world.enrol()
-    world.sweep()
-    for _ in range(3):
-        world.services.ledger.take("1001", worker="doomed")
-        world.later()
+    quarantine(world)
     taken: list[str] = []
     rounds = Event()
 
@@ -241,6 +237,27 @@ def test_quarantined_accounts_are_taken_on_alone(world: World) -> None:
         another_round(world)
         assert taken == ["1001"]
         rounds.set()
+
+
+def test_the_quarantined_do_not_wait_for_another_guard_s_round(world: World) -> None:
+    """Who gives the sign of life is one thing, who takes them on another."""
+    quarantine(world)
+    assert world.services.books.begin(pipeline.JOB, seconds=600.0)
+    taken: list[str] = []
+
+    with watching(world, alone=taken.append):
+        until(lambda: taken != [], "taken on alone")
+
+    assert doing(world, ended=True) == ""
+
+
+def quarantine(world: World) -> None:
+    """Let an account's worker be lost three times."""
+    world.enrol()
+    world.sweep()
+    for _ in range(3):
+        world.services.ledger.take("1001", worker="doomed")
+        world.later()
 
 
 def test_a_backlog_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

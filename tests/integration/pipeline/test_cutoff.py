@@ -1,5 +1,6 @@
 """The cut-off: who loses service, when, and how it comes back."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,7 +9,9 @@ from replenish import failpoints
 from replenish.domain.enrolment import Overrides
 from replenish.domain.outcome import DeclineClass, Declined
 from replenish.domain.policy import CutOff, Reason
+from replenish.errors import BillingUnavailable
 from replenish.pipeline.cutoff import cutoff, dry_run, restore_if_ours
+from tests.fakes import FakeBilling
 from tests.world import World
 
 pytestmark = pytest.mark.integration
@@ -62,6 +65,19 @@ def test_while_one_pass_runs_another_does_nothing(world: World) -> None:
 
     assert cutoff(None, world.services).cut == []
     world.later()
+    assert cutoff(None, world.services).cut == ["1001"]
+
+
+def test_a_pass_that_cannot_read_cuts_nobody_off_and_says_why(world: World) -> None:
+    """The next one begins at once when the package is there again."""
+    exhaust(world)
+    away = replace(world.services, billing=FakeBilling(away=True))
+
+    with pytest.raises(BillingUnavailable):
+        cutoff(None, away)
+
+    query = "SELECT detail, busy_until FROM replenish.job WHERE name = 'cutoff'"
+    assert world.ask(query) == [("stopped: The billing package is away.", None)]
     assert cutoff(None, world.services).cut == ["1001"]
 
 

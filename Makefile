@@ -12,6 +12,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
+# Some machines forbid Python to keep byte code; each of the hundreds of processes that a
+# demonstration or the tests start would then compile two seconds' worth of packages.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)

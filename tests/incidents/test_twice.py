@@ -19,7 +19,7 @@ from replenish.errors import BillingUnavailable
 from replenish.pipeline import replenish as steps
 from replenish.pipeline.services import Services
 from replenish.pipeline.sweep import Kind, Sweep
-from replenish.ports import Order
+from replenish.ports import Claims, Order
 from tests.fake_gateway import FakeGateway
 from tests.incidents.guards import Guards
 from tests.world import World
@@ -132,16 +132,15 @@ def test_doublewordai_1371_three_replicas(
     guards.patch.setattr(world.services.books, "begin", lambda *_, **__: True)
     if not guarded:
         guards.no_claims()
-    read = world.services.billing.accounts
-    gate = threading.Barrier(3, timeout=30)
+    ledger, gate = world.services.ledger, threading.Barrier(3, timeout=30)
+    claim = ledger.claim
 
-    def page(**which: Any) -> Any:  # noqa: ANN401
-        found = read(**which)
-        gate.wait()
-        return found
+    def decided(*args: Any, **kinds: Any) -> Claims:  # noqa: ANN401
+        gate.wait()  # all have decided on what was there before any claim
+        return claim(*args, **kinds)
 
-    guards.patch.setattr(world.services.billing, "accounts", page)
-    with ThreadPoolExecutor(3) as pool:
+    with guards.patch.context() as patch, ThreadPoolExecutor(3) as pool:
+        patch.setattr(ledger, "claim", decided)
         sweeps = [pool.submit(list, Sweep(Kind.HOT, world.services)) for _ in range(3)]
         claimed = sum(len(each.attempts) for s in sweeps for each in s.result(60))
     for _ in range(4):

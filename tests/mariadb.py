@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 
 from replenish.demo.packages import site
 from replenish.embedded import mariadb as embedded
+from tests import scratch
 
 MakeMariaDB = Callable[[str], str]
 
@@ -53,10 +53,7 @@ class MariaDB:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
     """This worker's own server, which ends with the session."""
-    memory = Path("/dev/shm")  # noqa: S108 a folder of our own in it
-    folder = Path(
-        tempfile.mkdtemp(prefix="rmdb-", dir=memory if memory.is_dir() else None)
-    )
+    folder = scratch.folder("rmdb-")
     server = MariaDB(folder)
     try:
         yield server

@@ -6,7 +6,6 @@ a template that is cloned in milliseconds.
 """
 
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -15,6 +14,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2 import sql
+
+from tests import scratch
 
 with warnings.catch_warnings():  # platformdirs remarks on a missing XDG_RUNTIME_DIR
     warnings.simplefilter("ignore")
@@ -96,9 +97,7 @@ class Databases:
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
     """The databases of this worker's own server, which ends with the session."""
-    # not below pytest's private folder: run by root, the server opens the parents
-    # of its data to its own user
-    folder = Path(tempfile.mkdtemp(prefix="replenish-pg-"))
+    folder = scratch.folder("replenish-pg-")
     server = get_server(folder, cleanup_mode="stop")
     try:
         found = Databases(folder)

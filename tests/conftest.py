@@ -1,7 +1,10 @@
 """Fixtures that every test may ask for."""
 
 import signal
+from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.deep import examples
@@ -20,3 +23,30 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("calm")
+
+UNMEASURED = (
+    *("faults", "incidents", "properties", "simulation"),
+    *("contract/test_gateway_faults.py", "integration/packages/test_credit.py"),
+    *("integration/packages/test_coexistence.py", "acceptance/test_crashes.py"),
+    *("acceptance/test_many.py", "acceptance/test_messages.py"),
+    *("acceptance/test_once.py", "acceptance/test_story.py"),
+    *("integration/cli/test_processes.py", "integration/cli/test_workers.py"),
+)
+"""What repeats the same lines hundreds of times, or a whole installation's: counting
+them takes a third of the time, and the tests of each step reach them by themselves."""
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Do not count the lines that the unmeasured reach."""
+    here = Path(__file__).parent
+    folders = [here / name for name in UNMEASURED]
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in folders):
+            item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True)
+def _uncounted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor those of the processes that they start."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

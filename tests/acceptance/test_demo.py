@@ -38,6 +38,7 @@ def test_the_demonstration_ends_clean_and_leaves_no_process(tmp_path: Path) -> N
     assert _left_in(tmp_path) == []
 
 
+@pytest.mark.no_cover  # repeats the first one
 def test_it_reads_the_same_on_other_packages(tmp_path: Path) -> None:
     """Under the least grants; calls are written as the package writes them."""
     packages = ["pyfreebilling", *(["a2billing"] if mariadb.installed() else [])]
@@ -84,6 +85,7 @@ def test_what_is_missing_is_said_before_anything_is_started(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.no_cover  # repeats the first one
 def test_an_interrupted_demonstration_leaves_no_process(tmp_path: Path) -> None:
     """On a terminal it draws a live table; Ctrl-C stops everything it started."""
     with _terminal() as (terminal, shown):

@@ -115,7 +115,7 @@ def run(  # noqa: PLR0913 three books, and how they are read
     )
     with ledger.connect() as plain:
         connection = plain.execution_options(isolation_level="REPEATABLE READ")
-        connection.execute(sa.text("SET LOCAL statement_timeout = '5min'"))
+        sources.take_time(connection)
         sources.fill(connection, found, defaults, history or ())
         if gateway_ledger is not None:
             sources.fill_gateway(connection, gateway_ledger)

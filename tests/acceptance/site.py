@@ -203,6 +203,7 @@ class Site:
             self.app.billing_engine,
             gateway_ledger=self.home / "gateway.jsonl",
             defaults=self.app.defaults,
+            limits=bootstrap.limits(self.app.settings),
             quiet=True,
         )
 

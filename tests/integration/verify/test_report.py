@@ -1,14 +1,18 @@
 """What the checker is asked for, what it leaves open, and what it cannot read."""
 
 import io
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from rich.console import Console
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from replenish.errors import BadInput
-from replenish.sandbox.ledger import read
+from replenish.sandbox.ledger import Record, read
 from replenish.verify.invariants import INVARIANTS, NOT_JUDGED
 from replenish.verify.sources import units
 from tests import checker
@@ -52,6 +56,27 @@ def test_nothing_is_changed_by_looking(books: Books) -> None:
     books.verify()
 
     assert books.world.ask("SELECT count(*) FROM pg_class") == before
+
+
+def test_a_long_ledger_of_the_gateway_may_be_read_at_leisure(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our session stands idle meanwhile, longer than a step of the pipeline may."""
+    engine = books.world.engine
+    engine.dispose()
+
+    @sa.event.listens_for(engine, "connect")
+    def _impatient(connection: DBAPIConnection, _record: object) -> None:
+        connection.cursor().execute("SET idle_in_transaction_session_timeout = 50")
+        connection.commit()
+
+    def read_at_leisure(path: Path) -> Iterator[Record]:
+        time.sleep(0.3)
+        yield from read(path)
+
+    monkeypatch.setattr("replenish.sandbox.ledger.read", read_at_leisure)
+
+    assert books.verify().clean
 
 
 @pytest.mark.parametrize("content", [b"no json\n", b"[]\n", b'{"kind": "charge.x"}\n'])

@@ -103,7 +103,12 @@ def local_midnight(stage: Stage) -> None:
     seconds = int(ahead.total_seconds())
     hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
     zone = f"<ahead>-{hours:02}:{minutes:02}:{rest:02}"
-    ref = stage.enrol(cap_day=Decimal(25), cooldown=NONE, time_zone=zone)
+    ref = stage.enrol(cap_day=Decimal(25), cooldown=NONE)
+    stage.world.run(  # whatever the hour is: a name on no list, so it is not enrolled
+        "UPDATE replenish.account SET time_zone = :zone WHERE id = :ref",
+        zone=zone,
+        ref=ref,
+    )
     stage.charge(ref)
     since_midnight = now - (tomorrow - timedelta(days=1))
     stage.age(f"{(since_midnight + ahead / 2).total_seconds()} seconds")

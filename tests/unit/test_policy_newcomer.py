@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from replenish.domain.decision import CardHistory, Obstacle, Reason
+from replenish.domain.money import Money
 from replenish.domain.newcomer import caps, lowered, new_until
-from replenish.domain.policy import CutOff, Leave, TopUp, Wait, justified
+from replenish.domain.policy import CutOff, Leave, TopUp, Wait, decide, justified
 from replenish.domain.rule import Limits, TopUpKind
 from tests.factories import (
     DAY,
@@ -230,6 +231,41 @@ def test_what_was_claimed_is_released_if_it_is_unusual_by_now() -> None:
     )
 
     assert left == Obstacle(Reason.UNUSUAL_AMOUNT, detail="up to 40.00 is usual")
+
+
+def test_what_was_claimed_stays_up_to_the_last_cent_that_is_usual() -> None:
+    """Four times 25 is 100."""
+    found = decided("-85")
+    assert isinstance(found, TopUp)
+    assert found.amount == usd("100")
+
+    left = justified(
+        found,
+        make_account(available=usd("-85")),
+        make_rule(),
+        make_history(settled=3, largest=Decimal(25)),
+        NOW,
+        limits=make_limits(),
+    )
+
+    assert left is None
+
+
+def test_what_is_usual_is_rounded_down_to_what_the_currency_has() -> None:
+    """A yen has no parts."""
+    rule = make_rule(currency="JPY", cap_charge=Decimal(100))
+    history = make_history(settled=3, largest=Decimal("24.9"))
+
+    found = decide(
+        make_account(available=Money(Decimal(-85), "JPY")),
+        rule,
+        history,
+        NOW,
+        limits=make_limits(),
+    )
+
+    assert isinstance(found, TopUp)
+    assert found.amount == Money(Decimal(99), "JPY")
 
 
 # -------------------------------------------------------------------- shared

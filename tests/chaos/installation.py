@@ -60,6 +60,7 @@ RUN = {
 WORKERS = ("worker-1", "worker-2", "worker-3")
 CUTOFF = "cutoff"
 BEATS = ("beat-1", "beat-2")
+GUARD = "guard"
 
 _WORKER = ("celery", "-A", "replenish", "worker", "--without-mingle")
 _BEAT = ("celery", "-A", "replenish", "beat")
@@ -71,6 +72,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
     # Whoever is exhausted is found by a sweep, so sweeps do not wait for charges.
     CUTOFF: (*_WORKER, "-n", "cutoff@%h", "-c", "2", "-Q", "cutoff,sweep"),
     **dict.fromkeys(BEATS, _BEAT),
+    GUARD: ("replenish", "guard"),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Self
 import sqlalchemy as sa
 
 from replenish.errors import ReplenishError
+from replenish.pipeline import enrol
 from tests.chaos.growth import Growth
 from tests.chaos.history import History
 from tests.chaos.installation import CUTOFF, WORKERS, Installation
@@ -162,11 +163,20 @@ class Run:
         self.history.note("HEALED")
         self._count(spoiled)
         while self.history.now() - begun < GIVE_UP:
+            self._release()
             if not self._open() and self._settled():
                 self.outcome.converged = round(self.history.now() - begun, 1)
                 return
             self._show("healing")
             time.sleep(STEP)
+
+    def _release(self) -> None:
+        """Let go on whom three killed workers have put apart, as a person would."""
+        desk = self.site.app
+        with suppress(*AWAY):
+            for held in desk.register.page(quarantined=True, limit=AT_ONCE):
+                enrol.resume(desk, held.ref, actor="chaos")
+                self.history.note("RELEASED", held.ref)
 
     def _judge(self, quiet: Window, chaos: Window) -> None:
         self.outcome.books(self.site.verify(quiet=True))

@@ -55,6 +55,15 @@ def sweep(kind: str) -> None:
         _send("replenish.sweep", kind)
 
 
+def reconcile() -> None:
+    """Publish another pass of `replenish.reconcile`.
+
+    A lost publication is logged and left to beat.
+    """
+    with _left_to("beat", "A pass of reconcile"):
+        _send("replenish.reconcile")
+
+
 def accounts(refs: Sequence[str]) -> None:
     """Publish `replenish.account` for each, outside any chord.
 
@@ -89,10 +98,10 @@ def _publish(refs: Sequence[str], **of_chord: Any) -> None:  # noqa: ANN401 Cele
             _send("replenish.account", ref, producer=producer, **options)
 
 
-def _send(task: str, argument: str, **options: Any) -> None:  # noqa: ANN401 Celery's
+def _send(task: str, *arguments: str, **options: Any) -> None:  # noqa: ANN401 Celery's
     """Publish without asking for a result.
 
     Otherwise Celery subscribes to a channel per message, for an answer that nobody
     awaits, and after an outage of Redis refuses to publish until it is restarted.
     """
-    app.send_task(task, (argument,), retry=False, ignore_result=True, **options)
+    app.send_task(task, arguments, retry=False, ignore_result=True, **options)

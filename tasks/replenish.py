@@ -9,6 +9,7 @@ from celery.utils.time import get_exponential_backoff_interval
 from replenish.bootstrap import application
 from replenish.errors import Refused, Transient
 from replenish.pipeline.replenish import QUICK_TRIES, replenish
+from tasks import publish
 from tasks.app import app
 from tasks.told import account_of
 
@@ -39,6 +40,8 @@ def account(self: "Task[Any, Any]", account: str) -> str:
     except Refused as error:
         logger.warning(str(error), extra={"event": "account.refused"})
         return f"refused {type(error).__name__}"
+    if result.cleared:
+        publish.reconcile()
     logger.info(
         "Account %s: %s", account, result, extra={"event": f"account.{result.outcome}"}
     )

@@ -72,6 +72,7 @@ class Attempt:
         lease: the token under which this process may change the row, or None
             when it was only looked at.
         takes: how often it has been taken on; waits grow with it.
+        lost: how many workers in a row were lost at it before this one took it on.
         claimed_at: aware UTC, the database's clock.
     """
 
@@ -86,6 +87,12 @@ class Attempt:
     batch: str | None = None
     lease: str | None = None
     takes: int = 0
+    lost: int = 0
+
+    @property
+    def suspect(self) -> bool:
+        """Whether one more lost worker would quarantine the account."""
+        return self.lost >= LOST_WORKERS - 1
 
     @property
     def open(self) -> bool:

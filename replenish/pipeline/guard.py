@@ -45,12 +45,14 @@ class Post:
     Attributes:
         cadence: seconds.
         mine: when the last run that was ours ended (aware UTC), or None.
+        soon: if it is ours, it need not wait for its cadence.
     """
 
     name: str
     cadence: float
     run: Callable[[], None]
     mine: datetime | None = None
+    soon: bool = False
     going: Future[None] | None = None
 
     def due(self, run: LastRun | None, *, up: float) -> bool:
@@ -62,6 +64,8 @@ class Post:
         if run.busy:
             return False
         ours = self.mine is not None and run.ended_at == self.mine
+        if ours and self.soon:
+            return True
         return run.age >= self.cadence * (1.0 if ours else PATIENCE)
 
 
@@ -94,6 +98,7 @@ class Guard:
             credit_steps.JOB: self._credits,
         }
         self._posts = [Post(name, self.cadences[name], steps[name]) for name in steps]
+        self._again = next(post for post in self._posts if post.name == reconcile.JOB)
         self._jobs = ThreadPoolExecutor(len(steps) + 1, "guard-job")
         self._turns = ThreadPoolExecutor(self.threads, "guard-turn")
         self._alone: Future[None] | None = None
@@ -129,6 +134,7 @@ class Guard:
             age = f"{run.age:.0f} s" if run and run.age is not None else "ever"
             text = f"{post.name} has not happened for {age}; the guard does it now."
             self.services.notify("guard.stands_in", account="", text=text)
+        post.soon = False
         self._safely(post.run)
         self._safely(partial(self._remember, post))
 
@@ -200,6 +206,8 @@ class Guard:
 
     def _replenish(self, account: str) -> None:
         result = replenish(account, self.services)
+        if result.cleared:
+            self._again.soon = True
         logger.info(
             "Account %s: %s",
             account,

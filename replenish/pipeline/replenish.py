@@ -44,7 +44,7 @@ a few charges wait because the package cannot be credited, no other card is char
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from replenish.domain.attempt import Attempt, State
@@ -102,6 +102,8 @@ class Result:
         outcome: an attempt's state, or `left` (nothing to charge), `waiting`
             (the attempt goes on later), `taken_over` (others are at it).
         reason: a reason code, or empty.
+        cleared: two workers had been lost at it and this one was not, so that the next
+            such account need not wait for the next pass of reconcile.
     """
 
     account: str
@@ -109,6 +111,7 @@ class Result:
     reason: str = ""
     attempt: str | None = None
     batch: str | None = None
+    cleared: bool = False
 
     def __str__(self) -> str:
         """Write it for a person: `settled 25.00 USD`, `declined lost_card`."""
@@ -138,7 +141,7 @@ def replenish(account: str, services: Services, *, alone: bool = False) -> Resul
     """
     attempt = services.ledger.take(account, worker=services.worker, alone=alone)
     if attempt is not None:
-        return _finish(attempt, services)
+        return replace(_finish(attempt, services), cleared=attempt.suspect)
     claimed = _begin(account, services)
     if isinstance(claimed, Result):
         return claimed

@@ -354,6 +354,7 @@ def _attempt(row: sa.RowMapping) -> Attempt:
         batch=str(row["batch_id"]) if row["batch_id"] else None,
         lease=str(row["lease"]) if row["lease"] else None,
         takes=row["takes"],
+        lost=row["lost"],
     )
 
 

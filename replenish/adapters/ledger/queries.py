@@ -228,7 +228,7 @@ RETURNING n.id, n.account_id, n.claimed_at
 
 _COLUMNS = """
   t.id, t.account_id, t.card_id, t.amount, t.currency, t.customer, t.payment_method,
-  t.fingerprint, t.state, t.batch_id, t.intent, t.confirms, t.lease, t.takes,
+  t.fingerprint, t.state, t.batch_id, t.intent, t.confirms, t.lease, t.takes, t.lost,
   t.claimed_at"""
 
 TAKE = sa.text(f"""
@@ -339,7 +339,8 @@ SELECT count(*) FROM (
 STRANDED = sa.text(f"""
 /* Open attempts that nobody works on; pushed on, so as not to be listed at once
    again. SKIP LOCKED: two reconciles share them out. Of the suspects, whose worker was
-   lost twice, one at a time: should another worker be lost, it is known with whom. */
+   lost twice, one at a time: should another worker be lost, it is known with whom. The
+   next one may follow as soon as one has come a step further. */
 WITH due AS (
   SELECT t.id, t.nudge_at, {LOST} AS lost FROM replenish.attempt t
   WHERE t.state IN {_OPEN} AND t.nudge_at <= now() AND t.next_at <= now()

@@ -98,13 +98,15 @@ def test_suspects_are_handed_out_one_at_a_time(world: World) -> None:
     world.run("UPDATE replenish.job SET busy_until = NULL")
     meanwhile = reconcile(world.services)
     (suspect,) = set(first.accounts) - {"1003"}
-    world.replenish(suspect)
+    cleared = world.replenish(suspect)
     world.run("UPDATE replenish.job SET busy_until = NULL")
     after = reconcile(world.services)
 
     assert sorted(first.accounts) == sorted([suspect, "1003"])
     assert meanwhile.accounts == ()
     assert set(after.accounts) == {"1001", "1002"} - {suspect}
+    assert cleared.cleared, "so the next one need not wait for a pass of reconcile"
+    assert not world.replenish("1003").cleared
 
 
 def test_turns_without_an_attempt_count_as_well(world: World) -> None:

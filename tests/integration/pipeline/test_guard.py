@@ -306,3 +306,21 @@ def test_a_job_is_due(run: LastRun | None, up: float, *, mine: bool, due: bool) 
     post = Post("cutoff", 1.0, lambda: None, mine=NOW if mine else None)
 
     assert post.due(run, up=up) is due
+
+
+def test_who_has_lost_two_workers_waits_for_no_pass_of_reconcile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are tried one after the other, the next as soon as one has come through."""
+    for ref in ("1001", "1002", "1003"):
+        world.enrol(ref)
+    world.sweep()
+    for ref in ("1001", "1002", "1003"):
+        for _ in range(2):
+            assert world.services.ledger.take(ref, worker="doomed")
+            world.later()
+
+    monkeypatch.setattr(pipeline, "PATIENCE", 0.0)  # the first pass is at once
+
+    with watching(world, {**CADENCES, "reconcile": 60.0}):  # and the next one too late
+        until(lambda: world.credits() == 3, "all are credited")

@@ -206,6 +206,37 @@ def test_a_turn_that_could_not_be_handed_over_is_left_to_beat(
     assert "beat does it" in caplog.text
 
 
+def test_an_account_that_came_through_makes_room_for_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has lost two workers is tried alone; then reconcile finds the next."""
+    passes: list[str] = []
+    monkeypatch.setattr("tasks.publish.reconcile", lambda: passes.append("asked"))
+    for ref, lost in (("1001", 1), ("1002", 2)):
+        world.enrol(ref)
+        world.sweep()
+        for _ in range(lost):
+            assert world.services.ledger.take(ref, worker="doomed")
+            world.later()
+
+    assert replenish.account.apply(("1001",)).get() == "settled 25.00 USD"
+    assert passes == []
+    assert replenish.account.apply(("1002",)).get() == "settled 25.00 USD"
+    assert passes == ["asked"]
+
+
+def test_a_pass_of_reconcile_that_could_not_be_asked_for_is_left_to_beat(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Redis is away."""
+    assert world.credits() == 0
+
+    publish.reconcile()
+
+    assert "A pass of reconcile was not handed out" in caplog.text
+    assert "beat does it" in caplog.text
+
+
 def test_what_reconcile_cannot_hand_out_it_says(world: World) -> None:
     """The rows wait for Redis."""
     world.enrol()

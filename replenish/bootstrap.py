@@ -208,6 +208,7 @@ def _services(
         worker=worker,
         page=settings.sweep_page,
         pause=settings.full_sweep_pause,
+        longest_wait=settings.wait_longest_seconds,
     )
 
 

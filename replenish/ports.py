@@ -361,6 +361,9 @@ class Ledger(Protocol):
     def uncredited(self, reasons: Sequence[str], *, limit: int) -> int:
         """Count charged attempts that wait for one of these reasons, up to a limit."""
 
+    def wake(self, reason: str) -> None:
+        """Let attempts that wait for this reason go on at once; it is over."""
+
     def stranded(self, *, limit: int) -> Sequence[str]:
         """List accounts whose open attempt nobody holds, and nudge them on.
 

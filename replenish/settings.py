@@ -83,6 +83,7 @@ class Settings:
     hot_sweep_seconds: float = _setting(read.seconds, "1")
     full_sweep_seconds: float = _setting(read.seconds, "300")
     reconcile_seconds: float = _setting(read.seconds, "5")
+    wait_longest_seconds: float = _setting(read.seconds, "60")
     cutoff_seconds: float = _setting(read.seconds, "1")
     orphan_seconds: float = _setting(read.seconds, "60")
     credit_check_seconds: float = _setting(read.seconds, "15")

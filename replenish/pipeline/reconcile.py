@@ -16,7 +16,7 @@ from itertools import islice
 from replenish.domain.outcome import SeenIntent
 from replenish.errors import GatewayKeyRefused, Transient
 from replenish.pipeline import breakers
-from replenish.pipeline.replenish import KEY_REFUSED
+from replenish.pipeline.replenish import KEY_REFUSED, NOT_CREDITING, crediting
 from replenish.pipeline.services import Services
 
 JOB, ORPHANS = "reconcile", "orphans"
@@ -59,6 +59,8 @@ def reconcile(services: Services) -> Found:
     breakers.look(services)
     breakers.probe(services)
     quarantined = _quarantine(services)
+    if crediting(services):
+        services.ledger.wake(NOT_CREDITING)
     accounts = tuple(services.ledger.stranded(limit=AT_ONCE))
     closed = [
         batch

@@ -39,7 +39,8 @@ A decline is an answer, not an error: its next try, if its class allows one, is 
 date on the card that a later sweep honours. Failures of a service are `Transient`:
 the lease is given back and the same attempt goes on, soon a few times (Celery's
 retry), then after growing waits, from its row (`replenish.pipeline.reconcile`). While
-a few charges wait because the package cannot be credited, no other card is charged.
+a few charges wait because the package cannot be credited, no other card is charged;
+those few are tried every few seconds, since everybody else waits for them.
 """
 
 from collections.abc import Callable
@@ -83,13 +84,16 @@ from replenish.ports import Order, Proposal, Standing, Verdict
 
 QUICK_TRIES = 4  # takes after which a failing attempt waits in its row
 QUICK_GAP = 0.5  # seconds; below the first back-off of the task's retry
-FIRST_WAIT, LONGEST_WAIT = 2.0, 300.0  # seconds; doubling after the quick tries
-MOST_DOUBLED = 10  # by then the longest wait is reached
+FIRST_WAIT = 2.0  # seconds; doubling after the quick tries, up to `longest_wait`
+MOST_DOUBLED = 20  # by then any longest wait is reached
+CREDIT_WAIT = 15.0  # seconds; the longest that a charge waits for its credit
+TOLD_EVERY = 10  # looks at an outcome that stays unknown, until people are told
 PERSON_WAIT = 600.0  # seconds between looks at what only a person can mend
 
 CANNOT_CREDIT = ("BillingUnavailable", "ConfigurationError")
 """Why a charged attempt waits when it is not the account's own fault."""
 STUCK = 3  # so many of those at once, and no other card is charged
+NOT_CREDITING = "package_not_crediting"  # why the others wait meanwhile
 
 KEY_REFUSED = "gateway key refused"  # such a stop is lifted when the key works again
 
@@ -227,7 +231,7 @@ def _slowly(attempt: Attempt, error: Transient, services: Services) -> Later:
             account=attempt.account,
             text=f"The top-up of {attempt.amount} waits, {attempt.state}: {error}",
         )
-    return Later(_wait(attempt), type(error).__name__)
+    return Later(_wait(attempt, services), type(error).__name__)
 
 
 def _next(before: Attempt, attempt: Attempt) -> "Step":
@@ -249,7 +253,7 @@ def _guarded(step: "Step", attempt: Attempt, services: Services) -> Attempt | La
         return _misused(attempt, error, services)
     except ConfigurationError as error:
         services.notify("billing.refused", account=attempt.account, text=str(error))
-        return Later(_wait(attempt), type(error).__name__)
+        return Later(_wait(attempt, services), type(error).__name__)
     except (AccountNotFound, BadInput) as error:
         services.notify("credit.refused", account=attempt.account, text=str(error))
         return Later(PERSON_WAIT, "credit_refused")
@@ -348,10 +352,10 @@ def _give_up(attempt: Attempt, obstacle: Obstacle, services: Services) -> Attemp
 
 
 def _confirm(attempt: Attempt, services: Services) -> Attempt | Later:
-    if services.ledger.uncredited(CANNOT_CREDIT, limit=STUCK) == STUCK:
-        return Later(_wait(attempt), "package_not_crediting")
+    if not crediting(services):
+        return Later(_wait(attempt, services), NOT_CREDITING)
     if not services.ledger.holds(attempt):
-        return Later(_wait(attempt), "overtaken")
+        return Later(_wait(attempt, services), "overtaken")
     failpoint("before_confirm", attempt.account)
     outcome = services.gateway.confirm(
         order_of(attempt), _intent(attempt), number=attempt.confirms
@@ -391,7 +395,7 @@ def _record(
                 evidence={"detail": evidence.detail},
             )
         case Unconfirmed():
-            return Later(_wait(attempt), "unconfirmed")
+            return Later(_wait(attempt, services), "unconfirmed")
         case _:
             assert_never(evidence)
 
@@ -424,15 +428,14 @@ def _proved(proof: Cancelled) -> dict[str, str]:
 
 def _still_unknown(attempt: Attempt, evidence: Unknown, services: Services) -> Later:
     """Ask again later; when that has not helped for minutes, tell people as well."""
-    wait = _wait(attempt)
-    if wait >= LONGEST_WAIT:
+    if attempt.takes % TOLD_EVERY == 0:
         services.notify(
             "charge.unclear",
             account=attempt.account,
             text=f"Whether the card was charged {attempt.amount} is still unclear"
             f" ({evidence.reason}); look at {attempt.intent} at the gateway.",
         )
-    return Later(wait, evidence.reason)
+    return Later(_wait(attempt, services), evidence.reason)
 
 
 def _misused(
@@ -475,11 +478,19 @@ def _intent(attempt: Attempt) -> str:
     return attempt.intent or ""
 
 
-def _wait(attempt: Attempt) -> float:
+def crediting(services: Services) -> bool:
+    """Say whether the package takes credits, or none of them has to wait for it."""
+    return services.ledger.uncredited(CANNOT_CREDIT, limit=STUCK) < STUCK
+
+
+def _wait(attempt: Attempt, services: Services) -> float:
     """Give the wait: short for the quick tries, then growing; in seconds."""
+    longest = services.longest_wait
+    if attempt.state is State.CHARGED:
+        longest = min(longest, CREDIT_WAIT)
     slow_tries = max(attempt.takes - QUICK_TRIES, 0)
     doubled = min(slow_tries, MOST_DOUBLED)  # after days, 2.0 to that is no float
-    return min(FIRST_WAIT * 2.0**doubled, LONGEST_WAIT)
+    return min(FIRST_WAIT * 2.0**doubled, longest)
 
 
 def _put_back(attempt: Attempt, later: Later, services: Services) -> None:

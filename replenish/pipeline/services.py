@@ -28,6 +28,8 @@ class Services:
         page: accounts per page of a sweep, and attempts per batch.
         pause: seconds between two pages of the full sweep, so that the billing
             package does not feel it.
+        longest_wait: seconds between two tries of an attempt that waits for the
+            gateway or the package.
     """
 
     billing: BillingPackage
@@ -45,3 +47,4 @@ class Services:
     worker: str
     page: int = 500
     pause: float = 0.3
+    longest_wait: float = 60.0

@@ -232,15 +232,15 @@ INFRASTRUCTURE: Mapping[str, Act] = {
     "worker killed": (8, Mischief.kill_worker),
     "cutoff worker killed": (2, Mischief.kill_cutoff),
     "beat killed": (2, Mischief.kill_beat),
-    "child killed": (70, Mischief.kill_child),
+    "child killed": (45, Mischief.kill_child),
     "child frozen past its lease": (14, Mischief.freeze_child),
     "worker frozen past its lease": (4, Mischief.freeze_worker),
-    "Redis wiped": (24, Mischief.wipe_redis),
+    "Redis wiped": (12, Mischief.wipe_redis),
     "Redis restarted empty": (5, Mischief.restart_redis),
     "our database crashed": (4, Mischief.crash_ours),
     "billing database away": (4, Mischief.stop_billing),
-    "session of ours ended": (170, Mischief.end_our_session),
-    "session at billing ended": (120, Mischief.end_their_session),
+    "session of ours ended": (120, Mischief.end_our_session),
+    "session at billing ended": (90, Mischief.end_their_session),
 }
 """Kind → how often in two minutes, and what it does."""
 

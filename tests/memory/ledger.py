@@ -232,6 +232,13 @@ class MemoryLedger:
         )
         return min(waiting, limit)
 
+    def wake(self, reason: str) -> None:
+        """Let attempts that wait for this reason go on at once; it is over."""
+        now = self.store.now()
+        for row in self.store.open.values():
+            if row.lease is None and row.reason == reason and row.next_at > now:
+                row.next_at = row.nudge_at = now
+
     def stranded(self, *, limit: int) -> Sequence[str]:
         """List accounts whose open attempt nobody works on, and push them on."""
         now = self.store.now()

@@ -219,12 +219,11 @@ BUGS = (
         (
             Edit(
                 STEPS,
-                "    wait = _wait(attempt)\n    if wait >= LONGEST_WAIT:",
-                "    wait = _wait(attempt)\n"
+                "    if attempt.takes % TOLD_EVERY == 0:",
                 "    if attempt.takes > 3:\n"
                 "        return services.ledger.advance("
                 'attempt, State.CANCELLED, reason="expired")\n'
-                "    if wait >= LONGEST_WAIT:",
+                "    if attempt.takes % TOLD_EVERY == 0:",
             ),
         ),
     ),

@@ -199,6 +199,11 @@ class Life(RuleBasedStateMachine):
         reasons = ("back", "BillingUnavailable")
         self.twins.same("ledger", "uncredited", reasons, limit=3)
 
+    @rule()
+    def wake(self) -> None:
+        """What some of them wait for is over."""
+        self.twins.same("ledger", "wake", "back")
+
     @rule(which=WHICH)
     def adopt(self, which: int) -> None:
         """Find a charge that has no row."""

@@ -10,7 +10,7 @@ from tests.simulation.steps import step
 from tests.simulation.work import Message
 from tests.simulation.world import World
 
-ROUNDS = 14  # of recovery after the faults; waits double up to five minutes
+ROUNDS = 14  # of recovery after the faults; waits double up to a minute
 RECOVERY = ("reconcile", "orphans", "sweep hot", "sweep full", "cutoff", "credits")
 
 

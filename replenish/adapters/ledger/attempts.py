@@ -220,6 +220,11 @@ class PostgresLedger:
         with transaction(self._engine) as connection:
             return int(connection.execute(queries.UNCREDITED, values).scalar_one())
 
+    def wake(self, reason: str) -> None:
+        """Let attempts that wait for this reason go on at once; it is over."""
+        with transaction(self._engine) as connection:
+            connection.execute(queries.WAKE, {"reason": reason})
+
     def stranded(self, *, limit: int) -> Sequence[str]:
         """List accounts whose open attempt nobody works on, and push them on."""
         with transaction(self._engine) as connection:

@@ -336,6 +336,12 @@ SELECT count(*) FROM (
   LIMIT :limit) AS waiting
 """)
 
+WAKE = sa.text(f"""
+/* What attempts have waited for is over: they may go on. */
+UPDATE replenish.attempt SET next_at = now(), nudge_at = now()
+WHERE state IN {_OPEN} AND lease IS NULL AND reason = :reason AND next_at > now()
+""")
+
 STRANDED = sa.text(f"""
 /* Open attempts that nobody works on; pushed on, so as not to be listed at once
    again. SKIP LOCKED: two reconciles share them out. Of the suspects, whose worker was

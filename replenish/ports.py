@@ -361,8 +361,11 @@ class Ledger(Protocol):
     def uncredited(self, reasons: Sequence[str], *, limit: int) -> int:
         """Count charged attempts that wait for one of these reasons, up to a limit."""
 
+    def waiting(self, reason: str) -> str | None:
+        """Give an account whose attempt, not charged, waits for this; None: nobody."""
+
     def wake(self, reason: str) -> None:
-        """Let attempts that wait for this reason go on at once; it is over."""
+        """Let attempts that wait for this go on at once; the charged need it not."""
 
     def stranded(self, *, limit: int) -> Sequence[str]:
         """List accounts whose open attempt nobody holds, and nudge them on.

@@ -9,18 +9,20 @@ it on next is lost as well, and all the others with him.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
 from replenish.domain.outcome import SeenIntent
-from replenish.errors import GatewayKeyRefused, Transient
+from replenish.errors import BillingUnavailable, GatewayKeyRefused, Transient
 from replenish.pipeline import breakers
 from replenish.pipeline.replenish import KEY_REFUSED, NOT_CREDITING, crediting
 from replenish.pipeline.services import Services
 
 JOB, ORPHANS = "reconcile", "orphans"
 TURN = 20.0  # seconds
+NO_PACKAGE = BillingUnavailable.__name__  # why an attempt waits that could not read it
 AT_ONCE = 500  # attempts handed out a pass; more would only wait in Redis
 CHORD_GRACE = 5.0  # seconds after which a batch that could be closed is closed here
 LOOK_BACK = timedelta(minutes=5)  # overlap of two looks; a listing may lag a little
@@ -59,8 +61,7 @@ def reconcile(services: Services) -> Found:
     breakers.look(services)
     breakers.probe(services)
     quarantined = _quarantine(services)
-    if crediting(services):
-        services.ledger.wake(NOT_CREDITING)
+    _wake(services)
     accounts = tuple(services.ledger.stranded(limit=AT_ONCE))
     closed = [
         batch
@@ -98,6 +99,18 @@ def orphans(services: Services) -> Found:
     cursor = None if waiting else now.isoformat()
     services.books.end(ORPHANS, detail=str(done), cursor=cursor)
     return done
+
+
+def _wake(services: Services) -> None:
+    """Let those go on who waited for the billing package, once it answers."""
+    if crediting(services):
+        services.ledger.wake(NOT_CREDITING)
+    waiting = services.ledger.waiting(NO_PACKAGE)
+    if waiting is None:
+        return
+    with suppress(Transient):
+        services.billing.balances([waiting])
+        services.ledger.wake(NO_PACKAGE)
 
 
 def _quarantine(services: Services) -> tuple[str, ...]:

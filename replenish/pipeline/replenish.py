@@ -43,6 +43,7 @@ a few charges wait because the package cannot be credited, no other card is char
 those few are tried every few seconds, since everybody else waits for them.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -86,7 +87,7 @@ QUICK_TRIES = 4  # takes after which a failing attempt waits in its row
 QUICK_GAP = 0.5  # seconds; below the first back-off of the task's retry
 FIRST_WAIT = 2.0  # seconds; doubling after the quick tries, up to `longest_wait`
 MOST_DOUBLED = 20  # by then any longest wait is reached
-CREDIT_WAIT = 15.0  # seconds; the longest that a charge waits for its credit
+CREDIT_WAIT = 5.0  # seconds; the longest that a charge waits for its credit
 TOLD_EVERY = 10  # looks at an outcome that stays unknown, until people are told
 PERSON_WAIT = 600.0  # seconds between looks at what only a person can mend
 
@@ -485,9 +486,8 @@ def crediting(services: Services) -> bool:
 
 def _wait(attempt: Attempt, services: Services) -> float:
     """Give the wait: short for the quick tries, then growing; in seconds."""
-    longest = services.longest_wait
-    if attempt.state is State.CHARGED:
-        longest = min(longest, CREDIT_WAIT)
+    owed = attempt.state is State.CHARGED
+    longest = min(services.longest_wait, CREDIT_WAIT if owed else math.inf)
     slow_tries = max(attempt.takes - QUICK_TRIES, 0)
     doubled = min(slow_tries, MOST_DOUBLED)  # after days, 2.0 to that is no float
     return min(FIRST_WAIT * 2.0**doubled, longest)

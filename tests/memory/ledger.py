@@ -232,12 +232,26 @@ class MemoryLedger:
         )
         return min(waiting, limit)
 
+    def waiting(self, reason: str) -> str | None:
+        """Give an account whose attempt, not charged, waits for this; None: nobody."""
+        waiting = self._waiting(reason)
+        return waiting[0].account if waiting else None
+
     def wake(self, reason: str) -> None:
-        """Let attempts that wait for this reason go on at once; it is over."""
+        """Let attempts that wait for this go on at once; the charged need it not."""
+        for row in self._waiting(reason):
+            row.next_at = row.nudge_at = self.store.now()
+
+    def _waiting(self, reason: str) -> list[AttemptRow]:
         now = self.store.now()
-        for row in self.store.open.values():
-            if row.lease is None and row.reason == reason and row.next_at > now:
-                row.next_at = row.nudge_at = now
+        rows = [
+            row
+            for row in self.store.open.values()
+            if row.state is not State.CHARGED
+            and (row.lease, row.reason) == (None, reason)
+            and row.next_at > now
+        ]
+        return sorted(rows, key=lambda row: row.next_at)
 
     def stranded(self, *, limit: int) -> Sequence[str]:
         """List accounts whose open attempt nobody works on, and push them on."""

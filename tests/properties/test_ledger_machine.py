@@ -202,6 +202,8 @@ class Life(RuleBasedStateMachine):
     @rule()
     def wake(self) -> None:
         """What some of them wait for is over."""
+        theirs, mine = self.twins.both("ledger", "waiting", "back")
+        assert (theirs is None) == (mine is None)
         self.twins.same("ledger", "wake", "back")
 
     @rule(which=WHICH)

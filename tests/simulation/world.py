@@ -47,8 +47,8 @@ SERVICES = {
     "billing": "accounts balances calls_since watch apply_credit find_credit"
     " verify_credit correct_credit suspend restore",
     "gateway": "create confirm look_up cancel list_since check",
-    "ledger": "subjects claim take advance put_back holds came_late uncredited wake"
-    " stranded adopt",
+    "ledger": "subjects claim take advance put_back holds came_late uncredited"
+    " waiting wake stranded adopt",
     "books": "close_batch unclosed low_of recovered begin end cursor",
     "cut_offs": "low begin done standing is_standing restored",
     "credits": "settled latest unfinished broken put_right broken_again",

@@ -220,8 +220,14 @@ class PostgresLedger:
         with transaction(self._engine) as connection:
             return int(connection.execute(queries.UNCREDITED, values).scalar_one())
 
+    def waiting(self, reason: str) -> str | None:
+        """Give an account whose attempt, not charged, waits for this; None: nobody."""
+        with transaction(self._engine) as connection:
+            found = connection.execute(queries.WAITING, {"reason": reason})
+            return found.scalar_one_or_none()
+
     def wake(self, reason: str) -> None:
-        """Let attempts that wait for this reason go on at once; it is over."""
+        """Let attempts that wait for this go on at once; the charged need it not."""
         with transaction(self._engine) as connection:
             connection.execute(queries.WAKE, {"reason": reason})
 

@@ -336,10 +336,18 @@ SELECT count(*) FROM (
   LIMIT :limit) AS waiting
 """)
 
+# Charged ones are left out: their waits are short, and need no more than that.
+_WAITS = f"""
+  state IN {_IN_FLIGHT} AND lease IS NULL AND reason = :reason AND next_at > now()"""
+
+WAITING = sa.text(f"""
+/* One of those that wait for the same. */
+SELECT account_id FROM replenish.attempt WHERE {_WAITS} ORDER BY next_at LIMIT 1
+""")
+
 WAKE = sa.text(f"""
 /* What attempts have waited for is over: they may go on. */
-UPDATE replenish.attempt SET next_at = now(), nudge_at = now()
-WHERE state IN {_OPEN} AND lease IS NULL AND reason = :reason AND next_at > now()
+UPDATE replenish.attempt SET next_at = now(), nudge_at = now() WHERE {_WAITS}
 """)
 
 STRANDED = sa.text(f"""

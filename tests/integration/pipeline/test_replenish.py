@@ -572,7 +572,7 @@ def test_after_an_outage_nobody_waits_for_long(world: World) -> None:
     waits = "SELECT max(next_at) - now() FROM replenish.attempt WHERE state = "
     ((charged,),) = world.ask(f"{waits}'charged'")
     ((others,),) = world.ask(f"{waits}'charging'")
-    assert timedelta(0) < charged <= timedelta(seconds=15) < others  # type: ignore[operator]
+    assert timedelta(0) < charged <= timedelta(seconds=5) < others  # type: ignore[operator]
     assert reconcile(services).accounts == ()
     package.error = None
     world.run("UPDATE replenish.attempt SET next_at = now() WHERE state = 'charged'")
@@ -584,3 +584,27 @@ def test_after_an_outage_nobody_waits_for_long(world: World) -> None:
     assert sorted(found.accounts) == refs[3:]
     for ref in found.accounts:
         assert replenish(ref, services).outcome == "settled"
+
+
+def test_who_could_not_be_read_goes_on_as_soon_as_the_package_answers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the wait was; not while it still does not answer."""
+    world.enrol()
+    world.sweep()
+
+    def away(*_: object) -> None:
+        raise BillingUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.services.billing), "balances", away)
+        for _ in range(QUICK_TRIES):
+            with suppress(BillingUnavailable):
+                world.replenish()
+            world.later()
+        assert str(world.replenish()) == "waiting BillingUnavailable"
+        assert reconcile(world.services).accounts == ()
+        world.run("UPDATE replenish.job SET busy_until = NULL")
+
+    assert reconcile(world.services).accounts == ("1001",)
+    assert world.replenish().outcome == "settled"

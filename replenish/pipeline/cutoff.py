@@ -21,8 +21,9 @@ from replenish.domain.policy import (
     past_hard_floor,
     saved,
 )
-from replenish.errors import AccountLocked, ConfigurationError, Transient
+from replenish.errors import AccountLocked
 from replenish.failpoints import failpoint
+from replenish.pipeline.jobs import giving_back
 from replenish.pipeline.services import Services
 from replenish.ports import Subject
 
@@ -65,12 +66,9 @@ def cutoff(batch: str | None, services: Services) -> Pass:
         return _cut_all(batch, services)
     if not services.books.begin(JOB, seconds=TURN):
         return Pass()
-    try:
+    with giving_back(JOB, services):
         done = _cut_all(None, services)
         _look_after(done, services)
-    except (Transient, ConfigurationError) as error:
-        services.books.end(JOB, detail=f"stopped: {error}")
-        raise
     services.books.end(JOB, detail=str(done))
     return done
 

@@ -17,6 +17,7 @@ from itertools import islice
 from replenish.domain.outcome import SeenIntent
 from replenish.errors import BillingUnavailable, GatewayKeyRefused, Transient
 from replenish.pipeline import breakers
+from replenish.pipeline.jobs import giving_back
 from replenish.pipeline.replenish import KEY_REFUSED, NOT_CREDITING, crediting
 from replenish.pipeline.services import Services
 
@@ -54,23 +55,33 @@ def reconcile(services: Services) -> Found:
 
     Safe to repeat and to race: rows are shared out, and an account handed out
     twice is taken by one.
+
+    Raises:
+        Transient: a service is away; the turn is given back, with the reason.
+        ConfigurationError: one refuses us; likewise.
     """
     if not services.books.begin(JOB, seconds=TURN):
         return Found()
+    with giving_back(JOB, services):
+        found = _find(services)
+    services.books.end(JOB, detail=str(found))
+    return found
+
+
+def _find(services: Services) -> Found:
     resumed = _lift_stop(services)
     breakers.look(services)
     breakers.probe(services)
     quarantined = _quarantine(services)
     _wake(services)
-    accounts = tuple(services.ledger.stranded(limit=AT_ONCE))
     closed = [
         batch
         for batch in services.books.unclosed(older_than=CHORD_GRACE)
         if services.books.close_batch(batch, by="reconcile")
     ]
-    found = Found(accounts, len(closed), (), resumed, quarantined)
-    services.books.end(JOB, detail=str(found))
-    return found
+    # Last, since whom it lists it does not list again for some seconds.
+    accounts = tuple(services.ledger.stranded(limit=AT_ONCE))
+    return Found(accounts, len(closed), (), resumed, quarantined)
 
 
 def orphans(services: Services) -> Found:
@@ -79,10 +90,24 @@ def orphans(services: Services) -> Found:
     They enter as charged, and the ordinary steps credit them. Lists the gateway
     by time since the last look; a first look goes a day back. While one has to wait
     for another attempt of its account, the next look starts no later than this one.
+
+    Raises:
+        Transient: a service is away; the turn is given back, with the reason.
+        ConfigurationError: one refuses us; likewise.
     """
     if not services.books.begin(ORPHANS, seconds=600.0):
         return Found()
     now = services.clock()
+    with giving_back(ORPHANS, services):
+        adopted, waiting = _adopt(now, services)
+    done = Found(adopted=tuple(adopted))
+    cursor = None if waiting else now.isoformat()
+    services.books.end(ORPHANS, detail=str(done), cursor=cursor)
+    return done
+
+
+def _adopt(now: datetime, services: Services) -> tuple[list[str], bool]:
+    """Take what has no row into the books; also: whether one of them has to wait."""
     adopted: list[str] = []
     waiting = False
     for page in _pages(services.gateway.list_since(_since(now, services))):
@@ -95,10 +120,7 @@ def orphans(services: Services) -> Found:
         services.notify(
             "orphan.adopted", account=account, text="A charge without a row was found."
         )
-    done = Found(adopted=tuple(adopted))
-    cursor = None if waiting else now.isoformat()
-    services.books.end(ORPHANS, detail=str(done), cursor=cursor)
-    return done
+    return adopted, waiting
 
 
 def _wake(services: Services) -> None:

@@ -40,10 +40,9 @@ date on the card that a later sweep honours. Failures of a service are `Transien
 the lease is given back and the same attempt goes on, soon a few times (Celery's
 retry), then after growing waits, from its row (`replenish.pipeline.reconcile`). While
 a few charges wait because the package cannot be credited, no other card is charged;
-those few are tried every few seconds, since everybody else waits for them.
+those few are tried every two seconds, since everybody else waits for them.
 """
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -87,7 +86,7 @@ QUICK_TRIES = 4  # takes after which a failing attempt waits in its row
 QUICK_GAP = 0.5  # seconds; below the first back-off of the task's retry
 FIRST_WAIT = 2.0  # seconds; doubling after the quick tries, up to `longest_wait`
 MOST_DOUBLED = 20  # by then any longest wait is reached
-CREDIT_WAIT = 5.0  # seconds; the longest that a charge waits for its credit
+CREDIT_WAIT = 2.0  # seconds between two tries to credit; they are few and it is owed
 TOLD_EVERY = 10  # looks at an outcome that stays unknown, until people are told
 PERSON_WAIT = 600.0  # seconds between looks at what only a person can mend
 
@@ -486,11 +485,11 @@ def crediting(services: Services) -> bool:
 
 def _wait(attempt: Attempt, services: Services) -> float:
     """Give the wait: short for the quick tries, then growing; in seconds."""
-    owed = attempt.state is State.CHARGED
-    longest = min(services.longest_wait, CREDIT_WAIT if owed else math.inf)
+    if attempt.state is State.CHARGED:
+        return CREDIT_WAIT
     slow_tries = max(attempt.takes - QUICK_TRIES, 0)
     doubled = min(slow_tries, MOST_DOUBLED)  # after days, 2.0 to that is no float
-    return min(FIRST_WAIT * 2.0**doubled, longest)
+    return min(FIRST_WAIT * 2.0**doubled, services.longest_wait)
 
 
 def _put_back(attempt: Attempt, later: Later, services: Services) -> None:

@@ -229,18 +229,18 @@ def _nothing(_: Mischief) -> bool:
 Act = tuple[int, Callable[[Mischief], bool]]
 
 INFRASTRUCTURE: Mapping[str, Act] = {
-    "worker killed": (8, Mischief.kill_worker),
+    "worker killed": (6, Mischief.kill_worker),
     "cutoff worker killed": (2, Mischief.kill_cutoff),
     "beat killed": (2, Mischief.kill_beat),
     "child killed": (45, Mischief.kill_child),
-    "child frozen past its lease": (14, Mischief.freeze_child),
-    "worker frozen past its lease": (4, Mischief.freeze_worker),
-    "Redis wiped": (12, Mischief.wipe_redis),
-    "Redis restarted empty": (5, Mischief.restart_redis),
-    "our database crashed": (4, Mischief.crash_ours),
-    "billing database away": (4, Mischief.stop_billing),
-    "session of ours ended": (120, Mischief.end_our_session),
-    "session at billing ended": (90, Mischief.end_their_session),
+    "child frozen past its lease": (12, Mischief.freeze_child),
+    "worker frozen past its lease": (3, Mischief.freeze_worker),
+    "Redis wiped": (10, Mischief.wipe_redis),
+    "Redis restarted empty": (3, Mischief.restart_redis),
+    "our database crashed": (3, Mischief.crash_ours),
+    "billing database away": (3, Mischief.stop_billing),
+    "session of ours ended": (150, Mischief.end_our_session),
+    "session at billing ended": (100, Mischief.end_their_session),
 }
 """Kind → how often in two minutes, and what it does."""
 
@@ -255,14 +255,14 @@ def plan(seed: int, seconds: float, longer: float = 1.0) -> list[tuple[float, st
 
     Args:
         seed: decides.
-        seconds: each kind falls as often as it should within them.
+        seconds: each kind falls as often as it should within them, at a moment of
+            chance in each of as many equal parts, so that none falls in heaps.
         longer: the plan goes on, as dense, for so many times the seconds.
     """
     chance = Random(f"plan/{seed}")  # noqa: S311 repeatable on purpose
-    kinds = {**INFRASTRUCTURE, **MESSAGES}
-    return sorted(
-        (start * seconds + chance.uniform(0, seconds), kind)
-        for start in range(round(longer))
-        for kind, (often, _) in kinds.items()
-        for _ in range(max(1, round(often * seconds / 120)))
-    )
+    due = []
+    for kind, (often, _) in {**INFRASTRUCTURE, **MESSAGES}.items():
+        part = seconds / max(1, round(often * seconds / 120))
+        parts = round(longer * seconds / part)
+        due += [((n + chance.random()) * part, kind) for n in range(parts)]
+    return sorted(due)

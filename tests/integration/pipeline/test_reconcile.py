@@ -1,11 +1,16 @@
 """Recovery from rows, and charges that have none."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from replenish.domain.outcome import DeclineClass, Declined, SeenIntent
+from replenish.errors import GatewayKeyRefused, LedgerUnavailable, ReplenishError
 from replenish.pipeline.reconcile import Found, orphans, reconcile
+from replenish.pipeline.services import Services
 from tests.factories import usd
 from tests.world import World
 
@@ -49,6 +54,37 @@ def test_a_pass_under_way_keeps_others_out(world: World) -> None:
 
     assert reconcile(world.services) == Found()
     assert orphans(world.services) == Found()
+
+
+@pytest.mark.parametrize(
+    ("job", "step", "fails"),
+    [
+        ("reconcile", reconcile, ("breakers", "look")),
+        ("orphans", orphans, ("gateway", "list_since")),
+    ],
+)
+@pytest.mark.parametrize("error", [LedgerUnavailable("gone"), GatewayKeyRefused("no")])
+def test_a_pass_that_fails_keeps_nobody_out(
+    world: World,
+    job: str,
+    step: Callable[[Services], Found],
+    fails: tuple[str, str],
+    error: ReplenishError,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found under chaos: one dead line cost recovery its next twenty seconds."""
+
+    def away(*_: object) -> None:
+        raise error
+
+    port, method = fails
+    with monkeypatch.context() as patch:
+        patch.setattr(type(getattr(world.services, port)), method, away)
+        with pytest.raises(type(error)):
+            step(world.services)
+
+    query = "SELECT detail, busy_until FROM replenish.job WHERE name = :job"
+    assert world.ask(query, job=job) == [(f"stopped: {error}", None)]
 
 
 def test_a_charge_without_a_row_is_adopted_and_credited_once(world: World) -> None:

@@ -572,7 +572,7 @@ def test_after_an_outage_nobody_waits_for_long(world: World) -> None:
     waits = "SELECT max(next_at) - now() FROM replenish.attempt WHERE state = "
     ((charged,),) = world.ask(f"{waits}'charged'")
     ((others,),) = world.ask(f"{waits}'charging'")
-    assert timedelta(0) < charged <= timedelta(seconds=5) < others  # type: ignore[operator]
+    assert timedelta(0) < charged <= timedelta(seconds=2) < others  # type: ignore[operator]
     assert reconcile(services).accounts == ()
     package.error = None
     world.run("UPDATE replenish.attempt SET next_at = now() WHERE state = 'charged'")

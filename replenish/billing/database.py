@@ -49,6 +49,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=2,
         pool_timeout=10,
+        pool_pre_ping=True,  # a line that was cut while idle is no outage
         hide_parameters=True,  # numbers and names stay out of tracebacks
         connect_args={
             "options": options,

@@ -53,3 +53,30 @@ def test_a_server_that_dies_is_trouble_that_passes(
     with lend(engine) as connection:
         assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [bundled.make_engine, sql_billing.make_engine],
+    ids=["bundled", "another package"],
+)
+def test_a_line_to_the_package_that_was_cut_while_idle_is_no_outage(
+    make: Callable[..., sa.Engine], make_database: MakeDatabase
+) -> None:
+    """By a firewall, a restart, a time limit: whoever asks next gets a new one.
+
+    Found under chaos: three charges met such lines at once, and everybody else waited.
+    """
+    url = make_database()
+    engine = make(url, statement_timeout_ms=5_000, lock_timeout_ms=2_000)
+    with engine.connect() as connection:
+        pid = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    other = sa.create_engine(url)
+    with other.connect() as connection:
+        end = sa.text("SELECT pg_terminate_backend(:pid, 5000)")
+        assert connection.execute(end, {"pid": pid}).scalar_one()
+    other.dispose()
+
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+    engine.dispose()

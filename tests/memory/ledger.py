@@ -261,7 +261,7 @@ class MemoryLedger:
             for row in self.store.open.values()
             if row.nudge_at <= now and row.next_at <= now
         ]
-        rows.sort(key=lambda row: row.nudge_at)
+        rows.sort(key=lambda row: (row.state is not State.CHARGED, row.nudge_at))
         for row in rows[:limit]:
             row.nudge_at = now + _seconds(NUDGE * self.lease)
         return [row.account for row in rows[:limit]]

@@ -238,7 +238,8 @@ class PostgresLedger:
                 queries.STRANDED,
                 {"limit": limit, "patience": self._nudge, "most": LOST_WORKERS},
             )
-            return [row.account_id for row in rows]
+            first = sorted(rows, key=lambda row: row.state != State.CHARGED)
+            return [row.account_id for row in first]
 
     def adopt(self, seen: Sequence[SeenIntent]) -> Adoption:
         """Compare charges with our rows, and take those without one into the books."""

@@ -354,14 +354,15 @@ STRANDED = sa.text(f"""
 /* Open attempts that nobody works on; pushed on, so as not to be listed at once
    again. SKIP LOCKED: two reconciles share them out. Of the suspects, whose worker was
    lost twice, one at a time: should another worker be lost, it is known with whom. The
-   next one may follow as soon as one has come a step further. */
+   next one may follow as soon as one has come a step further. Charges that are not
+   credited come first: others wait for those. */
 WITH due AS (
   SELECT t.id, t.nudge_at, {LOST} AS lost FROM replenish.attempt t
   WHERE t.state IN {_OPEN} AND t.nudge_at <= now() AND t.next_at <= now()
     AND {LOST} < :most AND NOT EXISTS (
       SELECT FROM replenish.account q
       WHERE q.id = t.account_id AND q.quarantined_at IS NOT NULL)
-  ORDER BY t.nudge_at LIMIT :limit
+  ORDER BY t.state <> 'charged', t.nudge_at LIMIT :limit
   FOR UPDATE OF t SKIP LOCKED),
 suspect AS (
   SELECT d.id FROM due d
@@ -374,7 +375,7 @@ stranded AS (
 UPDATE replenish.attempt t
 SET nudge_at = now() + make_interval(secs => :patience)
 FROM stranded WHERE t.id = stranded.id
-RETURNING t.account_id
+RETURNING t.account_id, t.state
 """)
 
 KNOWN = sa.text("""

@@ -62,6 +62,7 @@ def make_engine(
         max_overflow=2,
         pool_timeout=10,
         pool_recycle=600,
+        pool_pre_ping=True,  # a line that was cut while idle is no outage
         hide_parameters=True,  # numbers and names stay out of tracebacks
         # Not by a SET of ours: SQLAlchemy returns to its own after `statements`.
         **({"isolation_level": "READ COMMITTED"} if mysql else {}),

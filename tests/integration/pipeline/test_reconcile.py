@@ -31,6 +31,19 @@ def test_what_nobody_works_on_is_handed_out_once_a_while(world: World) -> None:
     assert world.replenish().outcome == "settled"
 
 
+def test_charges_that_are_not_credited_are_handed_out_first(world: World) -> None:
+    """Others may have to wait for them."""
+    for ref in ("1001", "1002", "1003"):
+        world.enrol(ref)
+    world.sweep()
+    advance = "UPDATE replenish.attempt SET state = :to WHERE account_id = '1003'"
+    for state in ("charging", "charged"):
+        world.run(advance, to=state)
+    world.later()
+
+    assert reconcile(world.services).accounts[0] == "1003"
+
+
 def test_a_batch_whose_chord_was_lost_is_closed(world: World) -> None:
     """Its summary is counted from the rows."""
     world.enrol()

@@ -410,6 +410,12 @@ BUGS = (
                 "    if history.stopped is None and history.stopped:\n"
                 "        yield Obstacle(Reason.CHARGER_STOPPED",
             ),
+            Edit(
+                QUERIES,
+                "a.paused_at IS NULL\n"
+                "       AND NOT EXISTS (SELECT FROM replenish.stop)\n",
+                "a.paused_at IS NULL\n",
+            ),
         ),
     ),
     Bug(
@@ -421,6 +427,11 @@ BUGS = (
                 OBSTACLES,
                 "    if history.paused is not None:\n        held =",
                 "    if history.paused is None and history.paused:\n        held =",
+            ),
+            Edit(
+                QUERIES,
+                "SELECT t.next_at > now() AND a.paused_at IS NULL\n",
+                "SELECT t.next_at > now()\n",
             ),
         ),
     ),

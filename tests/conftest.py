@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import scratch
 from tests.deep import examples
+
+scratch.use_memory()
 
 pytest_plugins = ["tests.postgres", "tests.mariadb"]
 

@@ -16,7 +16,6 @@ from replenish.errors import BillingUnavailable, ConfigurationError
 from tests.bundled import (
     add_account,
     add_rate,
-    ask,
     balance,
     call,
     credit,
@@ -81,20 +80,6 @@ def test_a_database_that_is_away_is_said_to_be(billing_url: str) -> None:
         BundledBilling(away).balances(["1001"])
     assert "refused" in BundledBilling(away).check()[0]
     assert billing_url
-
-
-def test_a_lost_connection_costs_one_try(billing: sa.Engine, billing_url: str) -> None:
-    """The next one, on a new connection, does it."""
-    add_account(billing)
-    with engine_of(billing_url) as engine:
-        package = BundledBilling(engine)
-        [(pid,)] = ask(engine, "SELECT pg_backend_pid()")
-        run(billing, "SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
-
-        with pytest.raises(BillingUnavailable):
-            package.balances(["1001"])
-
-        assert "1001" in package.balances(["1001"])
 
 
 def test_no_free_connection_is_said_so(billing_url: str) -> None:

@@ -15,7 +15,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from replenish.domain.outcome import SeenIntent
-from replenish.errors import BillingUnavailable, GatewayKeyRefused, Transient
+from replenish.errors import (
+    BillingUnavailable,
+    GatewayKeyRefused,
+    ReplenishError,
+    Transient,
+)
 from replenish.pipeline import breakers
 from replenish.pipeline.jobs import giving_back
 from replenish.pipeline.replenish import KEY_REFUSED, NOT_CREDITING, crediting
@@ -130,7 +135,7 @@ def _wake(services: Services) -> None:
     waiting = services.ledger.waiting(NO_PACKAGE)
     if waiting is None:
         return
-    with suppress(Transient):
+    with suppress(ReplenishError):  # it still does not; that keeps nobody else waiting
         services.billing.balances([waiting])
         services.ledger.wake(NO_PACKAGE)
 

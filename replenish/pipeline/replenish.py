@@ -231,7 +231,9 @@ def _slowly(attempt: Attempt, error: Transient, services: Services) -> Later:
             account=attempt.account,
             text=f"The top-up of {attempt.amount} waits, {attempt.state}: {error}",
         )
-    return Later(_wait(attempt, services), type(error).__name__)
+    owed = attempt.state is State.CHARGED
+    wait = CREDIT_WAIT if owed else _wait(attempt, services)
+    return Later(wait, type(error).__name__)
 
 
 def _next(before: Attempt, attempt: Attempt) -> "Step":
@@ -485,8 +487,6 @@ def crediting(services: Services) -> bool:
 
 def _wait(attempt: Attempt, services: Services) -> float:
     """Give the wait: short for the quick tries, then growing; in seconds."""
-    if attempt.state is State.CHARGED:
-        return CREDIT_WAIT
     slow_tries = max(attempt.takes - QUICK_TRIES, 0)
     doubled = min(slow_tries, MOST_DOUBLED)  # after days, 2.0 to that is no float
     return min(FIRST_WAIT * 2.0**doubled, services.longest_wait)

@@ -30,6 +30,7 @@ from replenish.errors import (
     GatewayUnavailable,
     LeaseLost,
     LedgerUnavailable,
+    ReplenishError,
 )
 from replenish.pipeline.reconcile import reconcile
 from replenish.pipeline.replenish import QUICK_TRIES, order_of, replenish
@@ -589,22 +590,24 @@ def test_after_an_outage_nobody_waits_for_long(world: World) -> None:
 def test_who_could_not_be_read_goes_on_as_soon_as_the_package_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long the wait was; not while it still does not answer."""
+    """However long the wait was; not while it still does not answer, or refuses us."""
     world.enrol()
     world.sweep()
+    away: list[ReplenishError] = [BillingUnavailable("away")]
 
-    def away(*_: object) -> None:
-        raise BillingUnavailable("away")
+    def fails(*_: object) -> None:
+        raise away[0]
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(world.services.billing), "balances", away)
+        patch.setattr(type(world.services.billing), "balances", fails)
         for _ in range(QUICK_TRIES):
             with suppress(BillingUnavailable):
                 world.replenish()
             world.later()
         assert str(world.replenish()) == "waiting BillingUnavailable"
         assert reconcile(world.services).accounts == ()
-        world.run("UPDATE replenish.job SET busy_until = NULL")
+        away[0] = ConfigurationError("no grant")
+        assert reconcile(world.services).accounts == ()
 
     assert reconcile(world.services).accounts == ("1001",)
     assert world.replenish().outcome == "settled"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from replenish.verify import Report, run, sources
 
 HOME = Path(".replenish/demo")
 SETTLING = 30.0  # seconds at most for what is under way to end
+A_FEW_SWEEPS = timedelta(seconds=3)  # hot ones, that find nothing to do any more
 CASH = Decimal(40)  # USD that somebody without a card pays at the counter
 STORY = 14  # events of one account that are told at the end
 REFRESH = 0.5  # seconds between two looks at the rows
@@ -157,22 +159,21 @@ def _pay_one(watch: Watch) -> None:
 def _settle(watch: Watch, fleet: Fleet, console: Console) -> None:
     """Wait until nothing is under way, and everybody's last state is known.
 
-    Who was low when the calls ended is for the full sweep to find again, where the
+    Who is low after the last answer is for the full sweep to find again, where the
     package itself does not know who is low. Then beat ends, so that no card whose time
     comes just then is tried while the books are compared.
     """
     console.print("Calls have ended; letting everything settle ...")
-    ended = watch.app.clock()
+    quiet_since = watch.app.clock()
     end = time.monotonic() + SETTLING
-    quiet_since: float | None = None
     while time.monotonic() < end:
         fleet.check()
-        now = time.monotonic()
-        quiet = watch.quiet() and installation.swept(
-            watch.app, installation.FULL_SWEEP, since=ended
-        )
-        quiet_since = (quiet_since or now) if quiet else None
-        if quiet_since and now - quiet_since > 3:  # noqa: PLR2004 a few sweeps
+        now = watch.app.clock()
+        if not watch.quiet():
+            quiet_since = now
+        if now - quiet_since > A_FEW_SWEEPS and installation.swept(
+            watch.app, installation.FULL_SWEEP, since=quiet_since
+        ):
             break
         time.sleep(REFRESH)
     fleet.end(installation.BEAT)

@@ -336,9 +336,12 @@ SELECT count(*) FROM (
   LIMIT :limit) AS waiting
 """)
 
-# Charged ones are left out: their waits are short, and need no more than that.
+# Charged ones are left out: their waits are short, and need no more than that. So are
+# quarantined accounts: theirs grow on purpose.
 _WAITS = f"""
-  state IN {_IN_FLIGHT} AND lease IS NULL AND reason = :reason AND next_at > now()"""
+  state IN {_IN_FLIGHT} AND lease IS NULL AND reason = :reason AND next_at > now()
+  AND NOT EXISTS (SELECT FROM replenish.account q
+                  WHERE q.id = account_id AND q.quarantined_at IS NOT NULL)"""
 
 WAITING = sa.text(f"""
 /* One of those that wait for the same. */

@@ -611,3 +611,19 @@ def test_who_could_not_be_read_goes_on_as_soon_as_the_package_answers(
 
     assert reconcile(world.services).accounts == ("1001",)
     assert world.replenish().outcome == "settled"
+
+
+def test_a_quarantined_account_is_not_let_go_with_the_others(world: World) -> None:
+    """Its waits grow on purpose; it is taken on alone."""
+    for ref in ("1001", "1002"):
+        world.enrol(ref)
+    world.sweep()
+    world.run(
+        "UPDATE replenish.attempt SET reason = 'BillingUnavailable',"
+        " next_at = now() + interval '1 hour', nudge_at = now() + interval '1 hour'"
+    )
+    world.run("UPDATE replenish.account SET quarantined_at = now() WHERE id = '1001'")
+
+    assert reconcile(world.services).accounts == ("1002",)
+    due = "SELECT account_id FROM replenish.attempt WHERE next_at <= now()"
+    assert world.ask(due) == [("1002",)]

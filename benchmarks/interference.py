@@ -51,6 +51,7 @@ from replenish.demo.packages.hands import Hands, Opening, hands
 from replenish.demo.packages.site import Site
 from replenish.domain.money import Money
 from replenish.embedded import mariadb
+from replenish.errors import Transient
 from replenish.pipeline.services import Services
 from replenish.pipeline.sweep import Kind, Sweep
 from replenish.ports import BillingPackage
@@ -206,12 +207,14 @@ def _sweeping(
     while not over.is_set():
         with suppress(_Over):
             list(Sweep(kind, halting))
-        services.books.end(f"sweep.{kind}")
         over.wait(pause)
 
 
-class _Over(Exception):
-    """The turn ended in the middle of a sweep."""
+OVER = "The measurement is over."
+
+
+class _Over(Transient):
+    """The turn ended in the middle of a sweep, which gives its own back."""
 
 
 class _Halting:
@@ -223,7 +226,7 @@ class _Halting:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 whatever the package has
         if self._over.is_set():
-            raise _Over
+            raise _Over(OVER)
         return getattr(self._billing, name)
 
 

@@ -352,7 +352,7 @@ class Ledger(Protocol):
     def holds(self, attempt: Attempt) -> bool:
         """Say whether a card may still be charged on what was looked at.
 
-        Its lease stands, and neither a stop nor a pause has come since.
+        Its lease stands, and no stop, breaker or pause has come since.
         """
 
     def came_late(self, attempt: Attempt) -> None:
@@ -426,11 +426,26 @@ class Books(Protocol):
     def recovered(self, available: Mapping[str, Decimal]) -> None:
         """Take note that these are funded, where they are above their threshold."""
 
-    def begin(self, job: str, *, seconds: float) -> bool:
-        """Take a job's turn for so long; False: somebody else has it."""
+    def begin(self, job: str, *, seconds: float) -> datetime | None:
+        """Take a job's turn for so long, from the time given back, which names it.
 
-    def end(self, job: str, *, detail: str = "", cursor: str | None = None) -> None:
-        """Give the turn back, with what was done and how far it came."""
+        None: somebody else has it.
+        """
+
+    def extend(self, job: str, begun: datetime, *, seconds: float) -> None:
+        """Keep the turn that began then for so long from now, if it still is ours."""
+
+    def end(
+        self, job: str, begun: datetime, *, detail: str = "", cursor: str | None = None
+    ) -> None:
+        """Give back the turn that began then, if it still is ours.
+
+        Args:
+            job: its name.
+            begun: what `begin` gave.
+            detail: what was done, for people.
+            cursor: how far it came; None leaves it where it was.
+        """
 
     def cursor(self, job: str) -> str | None:
         """Read how far a job came."""

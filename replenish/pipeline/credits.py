@@ -28,6 +28,7 @@ from replenish.domain.trail import Lost, Sound, Unclear, judge, suspicious
 from replenish.errors import AccountLocked, AccountNotFound, BadInput
 from replenish.failpoints import failpoint
 from replenish.pipeline.cutoff import restore_if_ours
+from replenish.pipeline.jobs import turn
 from replenish.pipeline.services import Services
 from replenish.ports import Credited
 
@@ -57,18 +58,17 @@ def check_credits(services: Services) -> Checked:
     Raises:
         Transient: a service is away; the next pass goes on where this one ended.
     """
-    if not services.books.begin(JOB, seconds=TURN):
-        return Checked()
     checked = Checked()
-    cursors: dict[str, str] = json.loads(services.books.cursor(JOB) or "{}")
-    try:
+    with turn(JOB, services, seconds=TURN) as mine:
+        if mine is None:
+            return checked
+        cursors: dict[str, str] = json.loads(services.books.cursor(JOB) or "{}")
         for credit in services.credits.unfinished(limit=PAGE):
             checked.counts[_look_or_pass(credit, services)] += 1
         for age in AGES:
             cursors |= _check(age, cursors.get(str(age)), services, checked)
-    finally:
-        detail, cursor = str(checked), json.dumps(cursors)
-        services.books.end(JOB, detail=detail, cursor=cursor)
+            mine.cursor = json.dumps(cursors)
+        mine.detail = str(checked)
     return checked
 
 

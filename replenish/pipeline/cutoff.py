@@ -23,7 +23,7 @@ from replenish.domain.policy import (
 )
 from replenish.errors import AccountLocked
 from replenish.failpoints import failpoint
-from replenish.pipeline.jobs import giving_back
+from replenish.pipeline.jobs import turn
 from replenish.pipeline.services import Services
 from replenish.ports import Subject
 
@@ -64,12 +64,12 @@ def cutoff(batch: str | None, services: Services) -> Pass:
     """
     if batch is not None:
         return _cut_all(batch, services)
-    if not services.books.begin(JOB, seconds=TURN):
-        return Pass()
-    with giving_back(JOB, services):
+    with turn(JOB, services, seconds=TURN) as mine:
+        if mine is None:
+            return Pass()
         done = _cut_all(None, services)
         _look_after(done, services)
-    services.books.end(JOB, detail=str(done))
+        mine.detail = str(done)
     return done
 
 

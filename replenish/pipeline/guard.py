@@ -22,6 +22,7 @@ from threading import Event, Lock
 from replenish.errors import ReplenishError
 from replenish.pipeline import credits as credit_steps
 from replenish.pipeline import cutoff, reconcile, summary
+from replenish.pipeline.jobs import turn
 from replenish.pipeline.replenish import replenish
 from replenish.pipeline.services import Services
 from replenish.pipeline.sweep import Kind, Sweep
@@ -151,11 +152,11 @@ class Guard:
 
     def _round(self) -> None:
         """Give a sign of life, and see whom to take on alone."""
-        books = self.services.books
-        if books.begin(JOB, seconds=1.0):
-            names = [post.name for post in self._posts if post.mine]
-            doing = f"stands in for {', '.join(names)}" if names else "stands by"
-            books.end(JOB, detail=doing)
+        with turn(JOB, self.services, seconds=1.0) as mine:
+            if mine is not None:
+                names = [post.name for post in self._posts if post.mine]
+                standing_in = f"stands in for {', '.join(names)}"
+                mine.detail = standing_in if names else "stands by"
         if self._alone is None or self._alone.done():
             for account in self.services.turns.alone(limit=1):
                 step = partial(self.alone, account)

@@ -22,12 +22,13 @@ from replenish.errors import (
     Transient,
 )
 from replenish.pipeline import breakers
-from replenish.pipeline.jobs import giving_back
+from replenish.pipeline.jobs import Turn, turn
 from replenish.pipeline.replenish import KEY_REFUSED, NOT_CREDITING, crediting
 from replenish.pipeline.services import Services
 
 JOB, ORPHANS = "reconcile", "orphans"
 TURN = 20.0  # seconds
+ORPHANS_TURN = 60.0  # seconds a page; longer than the gateway may take for one
 NO_PACKAGE = BillingUnavailable.__name__  # why an attempt waits that could not read it
 AT_ONCE = 500  # attempts handed out a pass; more would only wait in Redis
 CHORD_GRACE = 5.0  # seconds after which a batch that could be closed is closed here
@@ -65,11 +66,11 @@ def reconcile(services: Services) -> Found:
         Transient: a service is away; the turn is given back, with the reason.
         ConfigurationError: one refuses us; likewise.
     """
-    if not services.books.begin(JOB, seconds=TURN):
-        return Found()
-    with giving_back(JOB, services):
+    with turn(JOB, services, seconds=TURN) as mine:
+        if mine is None:
+            return Found()
         found = _find(services)
-    services.books.end(JOB, detail=str(found))
+        mine.detail = str(found)
     return found
 
 
@@ -100,22 +101,23 @@ def orphans(services: Services) -> Found:
         Transient: a service is away; the turn is given back, with the reason.
         ConfigurationError: one refuses us; likewise.
     """
-    if not services.books.begin(ORPHANS, seconds=600.0):
-        return Found()
-    now = services.clock()
-    with giving_back(ORPHANS, services):
-        adopted, waiting = _adopt(now, services)
-    done = Found(adopted=tuple(adopted))
-    cursor = None if waiting else now.isoformat()
-    services.books.end(ORPHANS, detail=str(done), cursor=cursor)
+    with turn(ORPHANS, services, seconds=ORPHANS_TURN) as mine:
+        if mine is None:
+            return Found()
+        now = services.clock()
+        adopted, waiting = _adopt(now, mine, services)
+        done = Found(adopted=tuple(adopted))
+        mine.detail = str(done)
+        mine.cursor = None if waiting else now.isoformat()
     return done
 
 
-def _adopt(now: datetime, services: Services) -> tuple[list[str], bool]:
+def _adopt(now: datetime, mine: Turn, services: Services) -> tuple[list[str], bool]:
     """Take what has no row into the books; also: whether one of them has to wait."""
     adopted: list[str] = []
     waiting = False
     for page in _pages(services.gateway.list_since(_since(now, services))):
+        mine.go_on(seconds=ORPHANS_TURN)
         found = services.ledger.adopt([intent for intent in page if intent.charged])
         adopted += found.adopted
         waiting = waiting or bool(found.waiting)

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from replenish.domain.account import Account
 from replenish.domain.policy import CutOff, Leave, Reason, TopUp, Wait, decide
-from replenish.errors import ConfigurationError, Transient
+from replenish.pipeline.jobs import Turn, turn
 from replenish.pipeline.services import Services
 from replenish.ports import Claims, Page, Proposal, Standing, Subject
 
@@ -65,30 +65,29 @@ class Sweep:
             Transient: a service is away; the turn is given back, with the reason.
             ConfigurationError: the billing package refuses us; likewise.
         """
-        books, job = self.services.books, f"sweep.{self.kind}"
-        if not books.begin(job, seconds=TURN[self.kind]):
-            return
-        cursor = books.cursor(job)
+        job = f"sweep.{self.kind}"
+        with turn(job, self.services, seconds=TURN[self.kind]) as mine:
+            if mine is not None:
+                yield from self._sweep(mine)
+
+    def _sweep(self, mine: Turn) -> Generator[Claims, None, None]:
+        cursor = self.services.books.cursor(mine.job)
         accounts = claimed = 0
+        mine.so_far = "after 0 accounts"
         until = time.monotonic() + SLICE
-        try:
-            for page, reached in _pages(self.kind, cursor, self.services):
-                claims = claim_page(page, self.kind, self.services)
-                cursor = reached
-                accounts += len(page.accounts)
-                claimed += len(claims.attempts)
-                if claims.batch:
-                    yield claims
-                self.unfinished = self.kind is Kind.FULL and reached != BEGINNING
-                if self.unfinished and time.monotonic() >= until:
-                    break
-        except (Transient, ConfigurationError) as error:
-            detail = f"stopped after {accounts} accounts: {error}"
-            books.end(job, detail=detail, cursor=cursor)
-            raise
+        for page, reached in _pages(self.kind, cursor, self.services):
+            claims = claim_page(page, self.kind, self.services)
+            mine.cursor = reached
+            accounts += len(page.accounts)
+            claimed += len(claims.attempts)
+            mine.so_far = f"after {accounts} accounts"
+            if claims.batch:
+                yield claims
+            self.unfinished = self.kind is Kind.FULL and reached != BEGINNING
+            if self.unfinished and time.monotonic() >= until:
+                break
         rest = ", more to come" if self.unfinished else ""
-        detail = f"{accounts} accounts read, {claimed} claimed{rest}"
-        books.end(job, detail=detail, cursor=cursor)
+        mine.detail = f"{accounts} accounts read, {claimed} claimed{rest}"
 
 
 def claim_page(page: Page, kind: Kind, services: Services) -> Claims:

@@ -186,7 +186,7 @@ def test_pausing_is_told_once(register: Register, engine: sa.Engine) -> None:
     told = [register.pause("1001", why, actor="t") for why in ("a", "a", "b")]
 
     assert told == [True, False, True]
-    assert register.need("1001").paused == "b"
+    assert register.need("1001").paused == "a; b"
     assert kinds(engine).count("paused") == 2
 
 

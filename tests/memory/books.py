@@ -78,19 +78,27 @@ class MemoryBooks:
             row.episode_at = self.store.now()
             self.store.skips.pop(ref, None)
 
-    def begin(self, job: str, *, seconds: float) -> bool:
-        """Take a job's turn for so long; False: somebody else has it."""
+    def begin(self, job: str, *, seconds: float) -> datetime | None:
+        """Take a job's turn for so long; None: somebody else has it."""
         now = self.store.now()
         row = self.store.jobs.setdefault(job, JobRow())
         if row.busy_until is not None and row.busy_until > now:
-            return False
-        row.busy_until = now + timedelta(seconds=seconds)
-        return True
+            return None
+        row.begun, row.busy_until = now, now + timedelta(seconds=seconds)
+        return now
 
-    def end(self, job: str, *, detail: str = "", cursor: str | None = None) -> None:
-        """Give the turn back, with what was done and how far it came."""
-        row = self.store.jobs.get(job)
-        if row is None:
+    def extend(self, job: str, begun: datetime, *, seconds: float) -> None:
+        """Keep the turn that began then for so long from now, if it still is ours."""
+        row = self.store.jobs[job]
+        if row.begun == begun:
+            row.busy_until = self.store.now() + timedelta(seconds=seconds)
+
+    def end(
+        self, job: str, begun: datetime, *, detail: str = "", cursor: str | None = None
+    ) -> None:
+        """Give back the turn that began then, if it still is ours."""
+        row = self.store.jobs[job]
+        if row.begun != begun:
             return
         row.busy_until, row.detail = None, detail
         row.cursor = row.cursor if cursor is None else cursor

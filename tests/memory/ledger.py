@@ -21,7 +21,7 @@ from replenish.failpoints import failpoint
 from replenish.ports import Adoption, Claims, Proposal, Standing, Subject, Verdict
 from tests.memory import adoption
 from tests.memory.claiming import fits, fresh, within_limits
-from tests.memory.reading import NO, subject
+from tests.memory.reading import NO, breaker, subject
 from tests.memory.rows import AttemptRow, BatchRow, IllegalStepError, SkipRow, Store
 
 
@@ -218,8 +218,10 @@ class MemoryLedger:
         row = self.store.attempts.get(attempt.id)
         if row is None or row.lease is None or row.lease != attempt.lease:
             return False
-        paused = self.store.accounts[row.account].paused_at is not None
-        return row.next_at > self.store.now() and not paused and not self.store.stop
+        store, now = self.store, self.store.now()
+        paused = store.accounts[row.account].paused_at is not None
+        stopped = store.stop is not None or breaker(store, now) is not None
+        return row.next_at > now and not paused and not stopped
 
     def came_late(self, attempt: Attempt) -> None:
         """Count nothing: this one does not lose workers."""

@@ -124,6 +124,7 @@ class CutRow:
 class JobRow:
     """A periodic job."""
 
+    begun: datetime | None = None
     busy_until: datetime | None = None
     cursor: str | None = None
     detail: str = ""

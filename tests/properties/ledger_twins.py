@@ -68,6 +68,12 @@ class Twins:
         assert plain(mine) == plain(theirs), (port, method, args)
         return theirs
 
+    def end(self, job: str, begun: Pair, **how: Any) -> None:  # noqa: ANN401
+        """Give a job's turn back in both, each by the name that it gave."""
+        theirs, mine = begun
+        self.world.services.books.end(job, theirs, **how)
+        self.books.end(job, mine, **how)
+
     def subjects(self, refs: Sequence[str], **how: Any) -> Pair:  # noqa: ANN401
         """Read accounts from both; what the policy is told must be the same."""
         theirs, mine = self.both("ledger", "subjects", refs, **how)

@@ -75,6 +75,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.refs: list[str] = []
+        self.turns: dict[str, Pair] = {}
         self.proposals: list[Pair] = []
         self.held: list[Pair] = []
 
@@ -275,11 +276,14 @@ class Life(RuleBasedStateMachine):
 
     @rule(job=st.sampled_from(("sweep", "cutoff")), ends=st.booleans())
     def turn(self, job: str, *, ends: bool) -> None:
-        """Take a job's turn, or give it back."""
-        if ends:
-            self.twins.same("books", "end", job, cursor="7")
-        else:
-            self.twins.same("books", "begin", job, seconds=1200.0)
+        """Take a job's turn, or give back the last one that was had."""
+        if not ends:
+            theirs, mine = self.twins.both("books", "begin", job, seconds=1200.0)
+            assert (theirs is None) == (mine is None), job
+            if theirs:
+                self.turns[job] = theirs, mine
+        elif job in self.turns:
+            self.twins.end(job, self.turns[job], cursor="7")
         self.twins.same("books", "cursor", job)
 
     # ------------------------------------------------------------- what must hold

@@ -22,7 +22,7 @@ from replenish.errors import (
 
 WRITES = {
     "ledger": {"claim", "take", "advance", "put_back", "stranded", "adopt"},
-    "books": {"close_batch", "recovered", "begin", "end"},
+    "books": {"close_batch", "recovered", "begin", "extend", "end"},
     "cut_offs": {"begin", "done", "restored"},
     "credits": {"broken", "put_right", "broken_again"},
     "stops": {"stop", "resume"},

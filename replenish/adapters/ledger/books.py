@@ -1,6 +1,7 @@
 """Batches and periodic jobs: `replenish.ports.Books` over PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -64,15 +65,24 @@ class PostgresBooks:
         with transaction(self._engine) as connection:
             connection.execute(queries.RECOVERED, self._seen(available))
 
-    def begin(self, job: str, *, seconds: float) -> bool:
-        """Take a job's turn for so long; False: somebody else has it."""
+    def begin(self, job: str, *, seconds: float) -> datetime | None:
+        """Take a job's turn for so long; None: somebody else has it."""
         values = {"name": job, "seconds": seconds}
         with transaction(self._engine) as connection:
-            return connection.execute(queries.BEGIN_JOB, values).first() is not None
+            begun = connection.execute(queries.BEGIN_JOB, values)
+            return begun.scalar_one_or_none()
 
-    def end(self, job: str, *, detail: str = "", cursor: str | None = None) -> None:
-        """Give the turn back, with what was done and how far it came."""
-        values = {"name": job, "detail": detail, "cursor": cursor}
+    def extend(self, job: str, begun: datetime, *, seconds: float) -> None:
+        """Keep the turn that began then for so long from now, if it still is ours."""
+        values = {"name": job, "begun": begun, "seconds": seconds}
+        with transaction(self._engine) as connection:
+            connection.execute(queries.EXTEND_JOB, values)
+
+    def end(
+        self, job: str, begun: datetime, *, detail: str = "", cursor: str | None = None
+    ) -> None:
+        """Give back the turn that began then, if it still is ours."""
+        values = {"name": job, "begun": begun, "detail": detail, "cursor": cursor}
         with transaction(self._engine) as connection:
             connection.execute(queries.END_JOB, values)
 

@@ -312,11 +312,12 @@ SET lease = NULL, lost = 0, reason = :reason,
 WHERE id = CAST(:id AS uuid) AND lease = CAST(:lease AS uuid)
 """)
 
-HOLDS = sa.text("""
+HOLDS = sa.text(f"""
 /* Whether the lease stands by our clock, and nobody has stopped the charge since it was
    looked at. */
 SELECT t.next_at > now() AND a.paused_at IS NULL
        AND NOT EXISTS (SELECT FROM replenish.stop)
+       AND NOT EXISTS (SELECT FROM {_BREAKER})
 FROM replenish.attempt t JOIN replenish.account a ON a.id = t.account_id
 WHERE t.id = CAST(:id AS uuid) AND t.lease = CAST(:lease AS uuid)
 """)
@@ -558,15 +559,21 @@ VALUES (:name, now() + make_interval(secs => :seconds), now())
 ON CONFLICT (name) DO UPDATE
 SET busy_until = excluded.busy_until, begun_at = excluded.begun_at
 WHERE j.busy_until IS NULL OR j.busy_until <= now()
-RETURNING 1
+RETURNING begun_at
+""")
+
+EXTEND_JOB = sa.text("""
+/* Keep a turn longer, unless it is over and somebody else's. */
+UPDATE replenish.job SET busy_until = now() + make_interval(secs => :seconds)
+WHERE name = :name AND begun_at = :begun
 """)
 
 END_JOB = sa.text("""
-/* Give the turn back, with what was done and how far it came. */
+/* Give the turn back, with what was done and how far it came; not another's turn. */
 UPDATE replenish.job
 SET busy_until = NULL, ended_at = now(), detail = :detail,
     cursor = coalesce(:cursor, cursor)
-WHERE name = :name
+WHERE name = :name AND begun_at = :begun
 """)
 
 CURSOR = sa.text("SELECT cursor FROM replenish.job WHERE name = :name")

@@ -13,7 +13,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from replenish.adapters.ledger import card_file
+from replenish.adapters.ledger import card_file, queries
 from replenish.adapters.ledger import models as m
 from replenish.adapters.ledger.journal import record
 from replenish.adapters.ledger.rules import (
@@ -180,17 +180,15 @@ class Register:
     def pause(self, account: str, reason: str, *, actor: str) -> bool:
         """Hold an account until it is resumed; False if for that reason already.
 
+        A further reason is added to those it is held for.
+
         Raises:
             AccountNotFound: it is not enrolled.
         """
         with transaction(self._engine) as connection:
-            before = _lock(connection, account)
-            if before["pause_reason"] == reason:
-                return False
-            values = {"paused_at": sa.func.now(), "pause_reason": reason}
-            _update(connection, account, values)
-            record(connection, [(account, "paused", {"reason": reason})], actor=actor)
-        return True
+            _lock(connection, account)
+            values = {"account": account, "reason": reason, "actor": actor}
+            return connection.execute(queries.PAUSE, values).first() is not None
 
     def resume(self, account: str, *, actor: str) -> bool:
         """End a pause, a quarantine, or the wait after too many declines.

@@ -219,6 +219,7 @@ def test_a_crash_while_putting_right_is_finished_by_the_next_pass(
     with pytest.raises(InjectedFaultError):
         check_credits(world.services)
     monkeypatch.setattr(failpoints, "_actions", {})
+    world.later()
 
     check_credits(world.services)
 

@@ -275,6 +275,27 @@ def test_the_gateway_breaker_goes_by_the_databases_clock(world: World) -> None:
     assert world.services.breakers.standing() == []
 
 
+def test_no_card_is_charged_once_a_breaker_stands(world: World) -> None:
+    """It tripped between the second look and the confirmation."""
+    world.enrol()
+    create = world.gateway.create
+
+    def during(order: Order) -> str | Declined:
+        world.run(
+            "INSERT INTO replenish.breaker (name, by_hand, detail, since)"
+            " VALUES ('decline_share', true, 'x', now())"
+        )
+        return create(order)
+
+    world.gateway.create = during  # type: ignore[method-assign]
+    assert str(world.replenish()) == "waiting overtaken"
+    world.later()
+    world.replenish()
+
+    assert world.state() == "cancelled"
+    assert world.gateway.captures == {}
+
+
 @pytest.mark.parametrize(
     "zone", ["right/UTC", "posix/UTC", "localtime", "Mars/Olympus"]
 )

@@ -81,7 +81,11 @@ class BillingPackage(Protocol):
     knows_low: bool
 
     def check(self) -> Sequence[str]:
-        """List what is wrong, a sentence each; empty when all is well."""
+        """List what is wrong, a sentence each; empty when all is well.
+
+        Raises:
+            BillingUnavailable: it cannot be asked.
+        """
 
     def remarks(self) -> Sequence[str]:
         """Tell what is worth knowing and no fault: version, engine, what is assumed."""
@@ -218,7 +222,11 @@ class CardGateway(Protocol):
         """
 
     def check(self) -> Sequence[str]:
-        """List what is wrong with the key or the connection, a sentence each."""
+        """List what is wrong with the key or the answers, a sentence each.
+
+        Raises:
+            GatewayUnavailable: it cannot be asked.
+        """
 
 
 # ----------------------------------------------------------------------- ledger

@@ -5,8 +5,9 @@ repeats a secret.
 """
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from difflib import get_close_matches
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,12 @@ SANDBOX_URL: Final = "http://127.0.0.1:12111"
 SANDBOX_KEY: Final = "sk_test_sandbox"
 STRIPE_URL: Final = "https://api.stripe.com"
 LONGEST_GATEWAY_TIMEOUT: Final = 15.0  # seconds; a longer wait holds up a worker
+
+OUR_OWN: Final = (
+    *("RULE_", "CARD_DECLINES_", "DECLINES_PER_", "DECLINE_SHARE_", "RETRY_SOFT_"),
+    *("CHARGES_PER_", "UNUSUAL_", "NEW_CAP_"),
+)
+"""How the names begin that bound charges, and that no other program reads."""
 
 _TEST_KEYS = ("sk_test_", "rk_test_")
 _LIVE_KEYS = ("sk_live_", "rk_live_")
@@ -48,6 +55,18 @@ def contradictions(values: Values, *, dotenv: Path) -> list[str]:
     else:
         checks += [_trial(values)]
     return [problem for check in checks for problem in check]
+
+
+def misspelt(given: Iterable[str], known: Sequence[str]) -> Iterator[str]:
+    """Names that are no setting and must have been meant as one, as sentences.
+
+    Those that begin as only ours do, since a cap with a slip in its name is no cap;
+    what other programs read from the same environment is none of our business.
+    """
+    for name in sorted(set(given) - set(known)):
+        if name.startswith(OUR_OWN):
+            close = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            yield f"{name} is no setting: did you mean {close}?"
 
 
 def is_loopback(host: str) -> bool:

@@ -147,9 +147,11 @@ class Settings:
         Raises:
             ConfigurationError: Names every bad or missing variable at once.
         """
-        values, unreadable = _read_each(_variables(environ, dotenv))
+        raw = _variables(environ, dotenv)
+        values, unreadable = _read_each(raw)
         values = setting_checks.completed(values)
-        problems = list(unreadable.values()) + [
+        misspelt = setting_checks.misspelt(raw, variable_names())
+        problems = [*unreadable.values(), *misspelt] + [
             problem
             for problem in setting_checks.contradictions(values, dotenv=dotenv)
             if not any(variable in problem for variable in unreadable)
@@ -234,7 +236,8 @@ def _read_each(raw: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
         try:
             values[item.name] = item.metadata["read"](given)
         except ValueError as error:
-            hide = item.metadata["secret"] or "://" in given
+            address = variable.endswith("_URL") or "://" in given
+            hide = item.metadata["secret"] or address  # it may hold a password
             shown = "" if hide else f" is {given[:80]!r}"
             problems[variable] = f"{variable}{shown}: {error}."
     return values, problems

@@ -45,6 +45,7 @@ from replenish.errors import (
     GatewayMisuse,
     GatewayUnavailable,
     ReplenishError,
+    Transient,
 )
 from replenish.ports import Order
 
@@ -215,6 +216,8 @@ class Charging:
         """See the port; asks for one intent, the cheapest request there is."""
         try:
             answer = self._wire.list_intents(limit=1)
+        except Transient:
+            raise
         except ReplenishError as error:
             return [str(error)]
         if isinstance(answer, Refusal) and not answer.lost:

@@ -114,7 +114,10 @@ def _sentence(error: DBAPIError) -> ReplenishError | None:
         )
         return ConfigurationError(msg, subject=SETTING)
     if state in REFUSED:
-        msg = f"The billing database refuses us: {_first_line(error)}; grant it."
+        msg = (
+            f"The billing database refuses us: {_first_line(error)}; check the user,"
+            f" the password and the database in {SETTING}, or grant it."
+        )
         return ConfigurationError(msg, subject=SETTING)
     if state == OUT_OF_RANGE:
         msg = "The amount would take the balance past what its column can hold."
@@ -134,7 +137,10 @@ def _unavailable(error: DBAPIError, state: str) -> BillingUnavailable:
         why = "the statement took too long and was ended"
     else:
         why = _first_line(error)
-    msg = f"The billing database did not do it in time ({why}); it may be tried again."
+    msg = (
+        f"The billing database did not do it in time ({why}); it may be tried again."
+        f" If it stays so, check {SETTING}."
+    )
     return kind(msg, subject=SETTING)
 
 

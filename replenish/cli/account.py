@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from replenish.bootstrap import Application
 from replenish.cli import wiring
 from replenish.cli.account_import import import_
 from replenish.cli.account_view import print_account, state_of, top_up_of
@@ -18,7 +19,7 @@ from replenish.cli.output import (
 )
 from replenish.cli.terms import FIELDS, consent_from, overrides_from, terms
 from replenish.cli.values import REASON
-from replenish.domain.enrolment import Request
+from replenish.domain.enrolment import Enrolled, Request
 from replenish.domain.story import tell
 from replenish.pipeline import enrol as enrolling
 from replenish.pipeline.replenish import replenish
@@ -67,7 +68,7 @@ def enrol(ref: str, *, as_json: bool, **given: Any) -> None:  # noqa: ANN401 opt
     )
     app = wiring.application()
     enrolled = enrolling.enrol(app, request, actor=wiring.actor())
-    print_account(enrolled, app.register.cards(ref), as_json=as_json)
+    _print(app, enrolled, as_json=as_json)
 
 
 @account.command("change")
@@ -112,7 +113,7 @@ def change(
         consent=consent,
         actor=wiring.actor(),
     )
-    print_account(enrolled, app.register.cards(ref), as_json=as_json)
+    _print(app, enrolled, as_json=as_json)
 
 
 @account.command("show")
@@ -126,10 +127,13 @@ def show(ref: str, *, as_json: bool) -> None:
     replenish account show 1001 --json
     """
     app = wiring.application()
-    enrolled = app.register.need(ref)
-    seen = app.billing.balances([ref]).get(ref)
+    _print(app, app.register.need(ref), as_json=as_json)
+
+
+def _print(app: Application, enrolled: Enrolled, *, as_json: bool) -> None:
+    seen = app.billing.balances([enrolled.ref]).get(enrolled.ref)
     available = seen.available if seen else None
-    cards = app.register.cards(ref)
+    cards = app.register.cards(enrolled.ref)
     print_account(enrolled, cards, as_json=as_json, available=available)
 
 
@@ -203,7 +207,8 @@ def resume(ref: str, *, as_json: bool) -> None:
     replenish account resume 1001
     """
     paused = enrolling.resume(wiring.application(), ref, actor=wiring.actor())
-    told = f"{ref} {'is resumed' if paused else 'was not paused'}; sweeps look."
+    before = "is resumed" if paused else "was not paused"
+    told = f"{ref} {before}; the next sweep looks at it."
     print_told(told, as_json=as_json, account=ref, changed=paused)
 
 

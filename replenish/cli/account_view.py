@@ -1,6 +1,6 @@
 """How an enrolled account is shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
@@ -19,7 +19,7 @@ def print_account(
     available: Money | None = None,
 ) -> None:
     """Print an account with its terms, its cards, and what follows from them."""
-    notes = _notes(enrolled, cards)
+    notes = [*_notes(enrolled, cards), *_too_small(enrolled.rule, available)]
     if as_json:
         found = {**as_data(enrolled), "cards": as_data(cards), "notes": notes}
         print_json({**found, "available": as_data(available)})
@@ -72,6 +72,20 @@ def _notes(enrolled: Enrolled, cards: Sequence[Card]) -> list[str]:
             f" `replenish card add {enrolled.ref} --help`."
         )
     return notes
+
+
+def _too_small(rule: Rule, available: Money | None) -> Iterator[str]:
+    """Tell of a threshold that is out of reach of one top-up: a slip of the hand."""
+    if available is None or rule.kind is TopUpKind.TARGET:
+        return
+    reached = available.amount + rule.top_up
+    if reached <= rule.threshold:
+        yield (
+            f"With {available} available, one top-up of {rule.top_up} leaves it at"
+            f" {text(reached)}, still not above its threshold {rule.threshold}: it is"
+            " charged again after every cooldown, up to its caps. Is the threshold"
+            " meant so high?"
+        )
 
 
 def state_of(enrolled: Enrolled) -> str:

@@ -58,7 +58,7 @@ def report(*, since: datetime | timedelta, as_csv: bool, as_json: bool) -> None:
         for row in accounts + rows:
             writer.writerow("" if cell is None else text(cell) for cell in row)
         return
-    shown = [[row[0], WORDS_OF.get(row[1], row[1]), *row[2:]] for row in rows]
+    shown = [[row[0], _told(row[1]), *row[2:]] for row in rows]
     click.echo(f"Since {text(start)}")
     print_table(COLUMNS, shown, empty="Nothing happened.")
     click.echo(", ".join(f"{name} {count}" for name, count in counts.items()))
@@ -67,3 +67,9 @@ def report(*, since: datetime | timedelta, as_csv: bool, as_json: bool) -> None:
             f"From claim to credit: half within {delays.median} s,"
             f" 99 of 100 within {delays.p99} s."
         )
+
+
+def _told(name: str) -> str:
+    """Give a reason in words, with the code by which docs/policy.md lists it."""
+    words = WORDS_OF.get(name)
+    return f"{words} ({name})" if words else name

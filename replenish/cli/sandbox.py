@@ -63,6 +63,12 @@ def serve(
     replenish sandbox serve
     replenish sandbox serve --port 0 --ledger /tmp/trial.jsonl
     """
+    if Settings.from_env().is_production:
+        msg = (
+            "The sandbox is for trials, and REPLENISH_ENV is production: leave it out"
+            " there (`honcho start worker cutoff beat guard flower`)."
+        )
+        raise click.UsageError(msg)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     ledger.parent.mkdir(parents=True, exist_ok=True)
     code = server.serve(
@@ -75,7 +81,10 @@ def serve(
         ready=lambda url: click.echo(f"Sandbox listening on {url}"),
     )
     if code:
-        msg = f"The sandbox could not serve on {host}:{port}; the log above says why."
+        msg = (
+            f"The sandbox could not serve on {host}:{port}; the log above says why. If"
+            " the address is in use, give another with --port."
+        )
         raise Failure(msg, code=ExitCode(code))
 
 

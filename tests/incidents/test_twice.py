@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -129,7 +129,9 @@ def test_doublewordai_1371_three_replicas(
 ) -> None:
     """Three replicas swept at once; each charged the same customer."""
     world.enrol(overrides=AT_ONCE)
-    guards.patch.setattr(world.services.books, "begin", lambda *_, **__: True)
+    guards.patch.setattr(
+        world.services.books, "begin", lambda *_, **__: datetime.now(UTC)
+    )
     if not guarded:
         guards.no_claims()
     ledger, gate = world.services.ledger, threading.Barrier(3, timeout=30)

@@ -245,11 +245,27 @@ def test_no_secret_is_ever_shown() -> None:
     bad_url = "postgres://me:db-secret@db:port/x"
     assert "secret" not in "".join(problems(**{**SAFE, "DATABASE_URL": bad_url}))
     assert "secret" not in "".join(problems(STRIPE_API_KEY="sk_test_ secret"))
+    for variable in ("DATABASE_URL", "REDIS_URL", "BILLING_DATABASE_URL"):
+        assert "secret" not in "".join(problems(**{variable: "me:secret@db/x"}))
     odd = read(
         DATABASE_URL="postgres://me:se@cret@db/x?password=hidden&sslmode=disable"
     )
     assert "cret" not in repr(odd)
     assert "hidden" not in repr(odd)
+
+
+def test_a_slip_in_the_name_of_a_bound_is_refused(tmp_path: Path) -> None:
+    """A cap that is called otherwise would not hold; other programs' names may be."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("RULE_CAP_DYA=50\nPOSTGRES_PASSWORD=x\n")
+
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.from_env({}, dotenv=dotenv)
+
+    assert "RULE_CAP_DYA is no setting: did you mean RULE_CAP_DAY?" in str(
+        refused.value
+    )
+    assert "POSTGRES" not in str(refused.value)
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from replenish.billing.rating import SCALE
 from replenish.domain.account import Account, Kind, Service
 from replenish.domain.money import Money
 from replenish.domain.trail import Trail
-from replenish.errors import BadInput, ReplenishError
+from replenish.errors import BadInput, BillingUnavailable, ReplenishError
 from replenish.ports import Calls, Page, Receipt
 
 SERVICE = {
@@ -105,13 +105,19 @@ class BundledBilling:
         self._engine = engine
 
     def check(self) -> Sequence[str]:
-        """List what is wrong, a sentence each; empty when all is well."""
+        """List what is wrong, a sentence each; empty when all is well.
+
+        Raises:
+            BillingUnavailable: it cannot be asked.
+        """
         try:
             with statements(self._engine) as connection:
                 wrong = schema.mismatch(schema.version(connection))
                 if wrong:
                     return [wrong]
                 return list(connection.execute(WRONG).scalars())
+        except BillingUnavailable:
+            raise
         except ReplenishError as error:
             return [str(error)]
 

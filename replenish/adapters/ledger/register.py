@@ -76,6 +76,8 @@ class Register:
         Raises:
             AccountExists: one of them is enrolled already; names the first.
         """
+        if not accounts:
+            return
         rows = [account_row(account) for account in accounts]
         insert = postgresql.insert(_ACCOUNT).on_conflict_do_nothing()
         with transaction(self._engine) as connection:

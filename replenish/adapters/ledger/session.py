@@ -75,7 +75,8 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
             raise
         msg = (
             f"The ledger's database did not answer ({_first_line(error)});"
-            " nothing is lost, it may be tried again."
+            " nothing is lost, it may be tried again. If it stays so, check"
+            " DATABASE_URL."
         )
         raise LedgerUnavailable(msg, subject="DATABASE_URL") from error
     except sa.exc.TimeoutError as error:

@@ -15,7 +15,7 @@ from replenish.adapters.sql_billing.session import transaction
 from replenish.domain.account import Account, Kind, Service
 from replenish.domain.money import Money
 from replenish.domain.trail import Trail
-from replenish.errors import BadInput, ReplenishError
+from replenish.errors import BadInput, BillingUnavailable, ReplenishError
 from replenish.ports import Calls, Page, Receipt
 
 FACTS_LAST = 60.0  # seconds until the package's configuration is read again
@@ -76,12 +76,18 @@ class SqlBilling:
         )
 
     def check(self) -> Sequence[str]:
-        """List what is wrong, a sentence each; empty when all is well."""
+        """List what is wrong, a sentence each; empty when all is well.
+
+        Raises:
+            BillingUnavailable: it cannot be asked.
+        """
         try:
             with transaction(self._engine) as connection:
                 return list(
                     checks.problems(connection, self._profile, currency=self._currency)
                 )
+        except BillingUnavailable:
+            raise
         except ReplenishError as error:
             return [str(error)]
 

@@ -26,7 +26,7 @@ NO_RSA = (
 # PostgreSQL's SQLSTATE and MySQL's error numbers, by what they mean for us.
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 # https://mariadb.com/docs/server/reference/error-codes
-UNDEFINED = {"42P01", "42703", "3F000", "42883", 1146, 1054, 1049, 1305}
+UNDEFINED = {"42P01", "42703", "3F000", "42883", 1146, 1054, 1049, 1109, 1305}
 REFUSED = {"42501", "28000", "28P01", "3D000", 1044, 1045, 1142, 1143, 1698}
 TOO_LARGE = {"22003", 1264, 1690}
 LOCKED = {"55P03", 1205, 1213, "40P01"}
@@ -174,7 +174,10 @@ def _sentence(error: DBAPIError) -> ReplenishError | None:
         )
         return ConfigurationError(msg, subject=SETTING)
     if code in REFUSED:
-        msg = f"The billing database refuses us: {told}; grant it."
+        msg = (
+            f"The billing database refuses us: {told}; check the user, the password and"
+            f" the database in {SETTING}, or grant it."
+        )
         return ConfigurationError(msg, subject=SETTING)
     if code in TOO_LARGE:
         msg = "The amount would take the balance past what its column can hold."
@@ -195,7 +198,10 @@ def _unavailable(code: str | int, told: str) -> BillingUnavailable:
         why = "the statement took too long and was ended"
     elif code in READ_ONLY:
         why = "it is read-only, as a replica is"
-    msg = f"The billing database did not do it in time ({why}); it may be tried again."
+    msg = (
+        f"The billing database did not do it in time ({why}); it may be tried again."
+        f" If it stays so, check {SETTING}."
+    )
     return kind(msg, subject=SETTING)
 
 

@@ -31,6 +31,15 @@ def test_enrolling_without_a_card_or_consent_says_what_follows(
     assert "No card that works" in answer.out
 
 
+def test_a_threshold_out_of_reach_of_one_top_up_is_told(terminal: Terminal) -> None:
+    """A slip of the hand would charge up to the caps; 10 are available."""
+    enrolled = terminal.run("account", "enrol", "1001", *TERMS)
+    changed = terminal.run("account", "change", "1001", "--threshold", "500")
+
+    assert "meant so high" not in enrolled.out
+    assert "leaves it at 35.00, still not above its threshold 500.00" in changed.out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
@@ -104,7 +113,7 @@ def test_pausing_holds_and_resuming_lets_go(terminal: Terminal) -> None:
 
     assert "paused (dispute dp_1)" in listed.out
     assert "the account is paused (dispute dp_1)" in explained.out
-    assert resumed.out.startswith("1001 is resumed")
+    assert resumed.out.startswith("1001 is resumed; the next sweep looks")
     assert "fine" in terminal.run("account", "list").out
 
 

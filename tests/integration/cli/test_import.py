@@ -33,6 +33,13 @@ def test_a_good_file_is_enrolled_whole(terminal: Terminal) -> None:
     assert enrolled(terminal) == ["1001", "1002"]
 
 
+def test_a_file_with_a_header_alone_enrols_nobody(terminal: Terminal) -> None:
+    """That is no mistake of anybody's."""
+    answer = terminal.run("account", "import", write(terminal, "account\n"))
+
+    assert (answer.code, answer.out) == (0, "0 enrolled, 0 rows refused.\n")
+
+
 BAD = GOOD + "404,5,25,\n1001,5,25,\n1002,x,25,\n1002,5\n1002,5,25,soon\n"
 REASONS = [
     ":3: The billing package has no account '404'",

@@ -101,7 +101,7 @@ def test_the_report_is_for_people_and_for_programs(terminal: Terminal) -> None:
     rows = list(csv.reader(StringIO(terminal.run("report", "--csv").out)))
     found = terminal.run("report", "--since", "2026-01-01", "--json").json
 
-    assert "the customer has not agreed to automatic charges" in table.out
+    assert "the customer has not agreed to automatic charges (no_consent)" in table.out
     assert ["cut off", "no_consent", "1", "", ""] in rows
     assert ["accounts", "cut_off", "1", "", ""] in rows
     assert found["accounts"]["cut_off"] == 1

@@ -86,7 +86,8 @@ def test_check_tells_of_everything_although_something_is_away(
     assert lines["ledger"]["ok"]
     assert lines["billing"]["ok"]
     assert lines["charger"]["ok"]
-    assert not lines["redis"]["ok"]
+    assert lines["redis"]["unreachable"]
+    assert lines["gateway"]["unreachable"]
     assert not lines["sweep.hot"]["ok"]
     assert "beat" in lines["sweep.hot"]["text"]
 

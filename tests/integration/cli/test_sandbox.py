@@ -44,6 +44,18 @@ def test_an_unknown_kind_of_card_is_refused(shop: Terminal) -> None:
     assert "{" not in answer.err
 
 
+def test_in_production_none_is_served(terminal: Terminal) -> None:
+    """It would pass for the gateway of somebody who runs the whole Procfile."""
+    answer = terminal.with_(
+        REPLENISH_ENV="production",
+        STRIPE_API_KEY="sk_live_x",
+        STRIPE_API_BASE="",
+    ).run("sandbox", "serve")
+
+    assert answer.code == 2
+    assert "leave it out" in answer.err
+
+
 def test_a_sandbox_that_does_not_run_is_told_how_to_start(terminal: Terminal) -> None:
     """As a service that is away."""
     answer = terminal.with_(STRIPE_API_KEY="sk_test_cli").run("sandbox", "card")

@@ -7,7 +7,12 @@ from replenish import bootstrap
 from replenish.cli.output import console, json_option, print_json
 from replenish.demo.operator import STORIES
 from replenish.demo.packages import WRITES
-from replenish.demo.show import Plan, show
+from replenish.demo.show import HOME, Plan, show
+
+STAYS = (
+    f"What it wrote stays in {HOME} until the next demonstration, or until you remove"
+    " it (`make clean`)."
+)
 
 
 @click.command()
@@ -59,6 +64,7 @@ def demo(
     except KeyboardInterrupt:
         click.echo("Stopped; nothing is left running.", err=True)
         raise SystemExit(1) from None
+    click.echo(f"Nothing is left running. {STAYS}", err=True)
     if as_json:
         print_json({"findings": report.findings, "charges": report.charges})
     if not report.clean:

@@ -1,11 +1,15 @@
 """Where the demonstration runs: servers and processes of its own, in one folder."""
 
+import fcntl
+import os
 import shutil
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 from replenish import bootstrap, embedded
@@ -16,12 +20,13 @@ from replenish.demo.packages import WRITES, site
 from replenish.demo.packages.hands import hands
 from replenish.demo.switch import BundledSwitch, PackageSwitch, Switch
 from replenish.embedded import mariadb
-from replenish.errors import ConfigurationError
+from replenish.errors import BadInput, ConfigurationError
 from replenish.settings import Settings
 
 STARTING = 60.0  # seconds at most for the workers to begin
 HOT_SWEEP, FULL_SWEEP = "sweep.hot", "sweep.full"
 BEAT = "beat"
+GATEWAY_LEDGER = "gateway.jsonl"  # in its home: what the sandbox has charged
 
 FASTER = {
     # A day's rhythm in seconds, so that a minute shows what a week would.
@@ -38,6 +43,8 @@ FASTER = {
     "RETRY_TRANSIENT_SECONDS": "2",
     "FULL_SWEEP_SECONDS": "5",
     "NEW_DAYS": "0",
+    # So many of its cards are bad ones that this breaker would stop it for ever.
+    "DECLINE_SHARE_COUNT": "1000000",
     "CHARGES_PER_MINUTE": "100000",
     "STRIPE_RATE_LIMIT": "500/second",
 }
@@ -57,6 +64,32 @@ def need(package: str) -> None:
 def _on_mysql(package: str) -> bool:
     writes = WRITES.get(package)
     return writes is not None and writes.dialect == "mysql"
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Keep a second demonstration out of this folder; it would end our servers.
+
+    The lock goes with the process, however that ends.
+
+    Raises:
+        BadInput: one is running there; says which process.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            msg = (
+                f"A demonstration is running in {home} (process {lock.read().strip()}):"
+                " end it with Ctrl-C there, or start this one in another folder."
+            )
+            raise BadInput(msg, subject=str(home)) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def servers(home: Path, package: str) -> tuple[Settings, site.Site | None]:
@@ -84,9 +117,13 @@ def servers(home: Path, package: str) -> tuple[Settings, site.Site | None]:
     return settings, made
 
 
-def addresses(settings: Settings) -> dict[str, str]:
-    """What tells a process of ours where everything is."""
+def environment(settings: Settings) -> dict[str, str]:
+    """All that a process of ours is told.
+
+    No address is left to a variable or a `.env` of the one who looks on.
+    """
     return {
+        **FASTER,
         "REPLENISH_HOME": str(settings.replenish_home),
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
@@ -94,14 +131,6 @@ def addresses(settings: Settings) -> dict[str, str]:
         "BILLING_DATABASE_URL": settings.billing_database_url,
         "STRIPE_API_BASE": settings.stripe_api_base,
         "STRIPE_API_KEY": settings.stripe_api_key,
-    }
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """No address is left to a variable or a `.env` of the one who looks on."""
-    return {
-        **FASTER,
-        **addresses(settings),
         "REPLENISH_ENV": settings.replenish_env,
         "BILLING_CURRENCY": settings.billing_currency,
         "FLOWER_PORT": str(settings.flower_port),
@@ -110,10 +139,22 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def write_down(settings: Settings) -> Path:
+    """Write all that its processes are told to a file for a shell to read.
+
+    Whoever looks in from another terminal must judge by the same rules.
+    """
+    path = settings.replenish_home / "settings.sh"
+    told = environment(settings).items()
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}={quote(value)}\n" for name, value in told))
+    return path
+
+
 def services(settings: Settings, fleet: Fleet) -> Application:
     """Start the sandbox, and wire ourselves to an empty ledger."""
     port = urlsplit(settings.stripe_api_base).port or 0
-    ledger = settings.replenish_home / "gateway.jsonl"
+    ledger = settings.replenish_home / GATEWAY_LEDGER
     command = ["replenish.sandbox", "--port", str(port)]
     fleet.start("sandbox", [*command, "--ledger", str(ledger)])
     app = bootstrap.build(settings)
@@ -132,6 +173,11 @@ def switch(app: Application, theirs: site.Site | None, ends: ExitStack) -> Switc
 def start_beat(fleet: Fleet) -> None:
     """Start what has accounts looked at; without it nothing new begins."""
     fleet.start(BEAT, ["celery", "-A", "replenish", "beat"])
+
+
+def start_guard(fleet: Fleet) -> None:
+    """Start what stands in for beat and the workers, as an operator has it."""
+    fleet.start("guard", ["replenish", "guard"])
 
 
 def start_workers(fleet: Fleet, settings: Settings) -> None:

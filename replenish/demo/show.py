@@ -1,13 +1,15 @@
 """The order of the demonstration, from an empty folder to the checked end."""
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 from rich.live import Live
@@ -17,6 +19,7 @@ from replenish import bootstrap
 from replenish.bootstrap import Application
 from replenish.demo import installation, operator
 from replenish.demo.fleet import Fleet
+from replenish.demo.installation import GATEWAY_LEDGER
 from replenish.demo.operator import PREPAID, REAL_TIME, STORIES, Customer
 from replenish.demo.switch import Switch
 from replenish.demo.traffic import Traffic
@@ -57,11 +60,12 @@ def show(plan: Plan, console: Console) -> Report:
     """Run the demonstration; everything it started is gone when this returns.
 
     Raises:
+        BadInput: another one is running in this folder.
         BillingUnavailable: the package's database server is not installed.
         ConfigurationError: something is missing or did not start; says what.
     """
     installation.need(plan.package)
-    with _interruptible(), ExitStack() as ends:
+    with _interruptible(), installation.alone(plan.home), ExitStack() as ends:
         begun = time.monotonic()
         with console.status("Starting the servers ..."):
             settings, theirs = installation.servers(plan.home, plan.package)
@@ -97,6 +101,7 @@ def _play(
     _tell(watch, report, mended, console)
     if plan.keep:
         installation.start_beat(fleet)
+        installation.start_guard(fleet)
         _stay(app.settings, fleet, console)
     else:
         console.print("Look around while it runs: make demo KEEP=1, then Flower's")
@@ -112,7 +117,7 @@ def _check(app: Application, traffic: Traffic, plan: Plan) -> Report:
         app.ledger_engine,
         app.billing_engine,
         read=lambda engine: traffic.added_up(read(engine)),
-        gateway_ledger=plan.home / "gateway.jsonl",
+        gateway_ledger=plan.home / GATEWAY_LEDGER,
         defaults=app.defaults,
         quiet=True,
     )
@@ -231,20 +236,29 @@ def _tell(
 
 
 def _tell_story(app: Application, customer: Customer, console: Console) -> None:
+    """Tell the end of its history; what is told twice at once is told once."""
     cards = app.reading.card_faces(customer.account)
-    for event in app.reading.history(customer.account)[-STORY:]:
-        told = tell(event, cards=cards)
-        console.print(f"  {event.at:%H:%M:%S}  {told}", highlight=False)
+    events = app.reading.history(customer.account)[-STORY:]
+    lines = [f"  {each.at:%H:%M:%S}  {tell(each, cards=cards)}" for each in events]
+    for line in dict.fromkeys(lines):
+        console.print(line, highlight=False)
 
 
 def _stay(settings: Settings, fleet: Fleet, console: Console) -> None:
-    console.print("Everything stays up until Ctrl-C. In another terminal:")
-    for name, value in installation.addresses(settings).items():
-        console.print(f"  export {name}='{value}'", soft_wrap=True, highlight=False)
-    console.print("  replenish check\n  replenish report\n  replenish account list")
-    while True:
-        fleet.check()
-        time.sleep(1)
+    """Stay up until Ctrl-C, which is the ordinary end of it."""
+    shell = installation.write_down(settings)
+    replenish = which("replenish") or Path(sys.executable).with_name("replenish")
+    console.print("Everything stays up until Ctrl-C. In another terminal, from here:")
+    for line in (
+        f". {shell}",
+        *(f"{replenish} {each}" for each in ("check", "report", "account list")),
+        f"{replenish} verify --gateway-ledger {shell.with_name(GATEWAY_LEDGER)}",
+    ):
+        console.print(f"  {line}", soft_wrap=True, highlight=False)
+    with suppress(KeyboardInterrupt):
+        while True:
+            fleet.check()
+            time.sleep(1)
 
 
 def _customers(

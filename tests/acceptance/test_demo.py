@@ -11,7 +11,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,29 +27,37 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_demonstration_ends_clean_and_leaves_no_process(tmp_path: Path) -> None:
-    """It exits with 0, every invariant holds, and nothing of it runs on."""
-    demo = _start(tmp_path, "--seconds", "10", "--accounts", "60")
-    told, _ = demo.communicate(timeout=150)
+def test_on_a_package_it_ends_clean_stays_for_a_look_and_leaves_no_process(
+    tmp_path: Path,
+) -> None:
+    """Every invariant holds, also for who looks in by the rules that it wrote down.
 
-    assert demo.returncode == 0, told
-    assert "I1b" in told
-    assert re.search(r"[1-9]\d* prepaid and [1-9]\d* real-time paid accounts", told)
-    assert _left_in(tmp_path) == []
-
-
-@pytest.mark.no_cover  # repeats the first one
-def test_it_reads_the_same_on_another_package(tmp_path: Path) -> None:
-    """Under the least grants; calls are written as the package writes them."""
+    Calls are written as the package writes them, credits under the least grants. A
+    second one in the same folder is kept out. Ctrl-C is the ordinary end.
+    """
     name = "a2billing" if mariadb.installed() else "pyfreebilling"
+    options = ("--seconds", "8", "--accounts", "60", "--billing", name, "--keep")
+    with (tmp_path / "told").open("w+") as told:
+        demo = _start(tmp_path, *options, stdout=told.fileno())
+        _await(lambda: "verify --gateway-ledger" in _read(tmp_path), demo)
 
-    demo = _start(tmp_path, "--seconds", "5", "--accounts", "40", "--billing", name)
-    told, _ = demo.communicate(timeout=150)
+        second = _start(tmp_path)
+        refusal, _ = second.communicate(timeout=30)
+        verified = _look_in(
+            tmp_path, "verify --gateway-ledger .replenish/demo/gateway*"
+        )
+        demo.send_signal(signal.SIGINT)
 
-    assert demo.returncode == 0, told
-    assert f"on the billing package {name}." in told
-    assert "0 of the package's own statements failed." in told
-    assert re.search(r"I9 +every balance .* [1-9]\d* +0 $", told, re.MULTILINE), told
+        assert demo.wait(timeout=60) == 0
+    shown = _read(tmp_path)
+    assert second.returncode == 2
+    assert f"is running in .replenish/demo (process {demo.pid})" in refusal
+    assert verified.returncode == 0, verified.stdout
+    assert f"on the billing package {name}." in shown
+    assert "0 of the package's own statements failed." in shown
+    assert re.search(r"[1-9]\d* prepaid and [1-9]\d* real-time paid accounts", shown)
+    assert re.search(r"I9 +every balance .* [1-9]\d* +0 $", shown, re.MULTILINE), shown
+    assert "stays in .replenish/demo" in shown
     assert _left_in(tmp_path) == []
 
 
@@ -79,7 +87,7 @@ def test_what_is_missing_is_said_before_anything_is_started(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.no_cover  # repeats the first one
+@pytest.mark.no_cover  # repeats the other one
 def test_an_interrupted_demonstration_leaves_no_process(tmp_path: Path) -> None:
     """On a terminal it draws a live table; Ctrl-C stops everything it started."""
     with _terminal() as (terminal, shown):
@@ -107,6 +115,32 @@ def _start(
         stdout=stdout,
         stderr=subprocess.STDOUT,
         text=True,
+    )
+
+
+def _read(folder: Path) -> str:
+    return (folder / "told").read_text()
+
+
+def _await(done: Callable[[], bool], demo: "subprocess.Popen[str]") -> None:
+    end = time.monotonic() + 150
+    while not done():
+        assert demo.poll() is None, "the demonstration has ended"
+        assert time.monotonic() < end, "the demonstration takes too long"
+        time.sleep(0.2)
+
+
+def _look_in(folder: Path, words: str) -> "subprocess.CompletedProcess[str]":
+    """Type a command in another terminal, as the demonstration tells to."""
+    python = f"{sys.executable} -m replenish"
+    return subprocess.run(  # noqa: S603 our own command
+        ["/bin/sh", "-c", f". .replenish/demo/settings.sh; {python} {words}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

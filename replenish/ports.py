@@ -434,14 +434,22 @@ class Books(Protocol):
     def recovered(self, available: Mapping[str, Decimal]) -> None:
         """Take note that these are funded, where they are above their threshold."""
 
+    def due(self, *, after: str, limit: int) -> Sequence[str]:
+        """Page the accounts seen low whose wait is over and that nobody has claimed."""
+
     def begin(self, job: str, *, seconds: float) -> datetime | None:
         """Take a job's turn for so long, from the time given back, which names it.
 
         None: somebody else has it.
         """
 
-    def extend(self, job: str, begun: datetime, *, seconds: float) -> None:
-        """Keep the turn that began then for so long from now, if it still is ours."""
+    def extend(
+        self, job: str, begun: datetime, *, seconds: float, cursor: str | None
+    ) -> None:
+        """Keep the turn that began then for so long from now, if it still is ours.
+
+        The cursor is kept as by `end`, should its worker be lost.
+        """
 
     def end(
         self, job: str, begun: datetime, *, detail: str = "", cursor: str | None = None
@@ -600,17 +608,26 @@ class Turns(Protocol):
         """
 
 
+KEY_REFUSED = "gateway key refused"  # how the reason of a stop begins that ends itself
+
+
 class Stops(Protocol):
     """The switch that stops all charging."""
 
     def stop(self, reason: str) -> None:
-        """Stop; the first reason stands until it is lifted."""
+        """Stop; the first reason stands until it is lifted.
+
+        A person's stands instead of `KEY_REFUSED`, which is lifted by itself.
+        """
 
     def reason(self) -> str | None:
         """Give the reason why all charging is stopped, or None."""
 
-    def resume(self) -> None:
-        """Lift the stop."""
+    def resume(self, seen: str | None = None) -> bool:
+        """Lift the stop; only while that reason stands, if one is given.
+
+        False: it was not there any more.
+        """
 
 
 class Breakers(Protocol):

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     # Found by the steps around the decision, not by `decide` itself:
     CARD_CHANGED = "card_changed"
     ACCOUNT_GONE = "account_gone"
+    CLAIM_TOO_OLD = "claim_too_old"  # from a backup: the gateway forgets what it was
     UNREADABLE = "unreadable"  # a row of the billing package that makes no sense
     ALREADY_CLAIMED = "already_claimed"
 

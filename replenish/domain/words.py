@@ -37,6 +37,7 @@ WORDS: dict[Reason, str] = {
     Reason.AMOUNT_NOT_ALLOWED: "the caps allow no such amount",
     Reason.CARD_CHANGED: "the card on file has changed",
     Reason.ACCOUNT_GONE: "the account is gone from the billing package",
+    Reason.CLAIM_TOO_OLD: "the claim is older than the gateway remembers",
     Reason.UNREADABLE: "the billing package's row makes no sense",
     Reason.ALREADY_CLAIMED: "another top-up was quicker",
 }

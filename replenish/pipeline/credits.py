@@ -68,6 +68,7 @@ def check_credits(services: Services) -> Checked:
         for age in AGES:
             cursors |= _check(age, cursors.get(str(age)), services, checked)
             mine.cursor = json.dumps(cursors)
+            mine.go_on(seconds=TURN)
         mine.detail = str(checked)
     return checked
 
@@ -133,7 +134,9 @@ def _look_or_pass(credit: Credited, services: Services) -> str:
 def _look(credit: Credited, services: Services) -> str:
     """Add up what became of a credit, and do what follows; say what it was."""
     trail = services.billing.verify_credit(credit.account, reference=credit.attempt)
-    verdict = judge(trail) if trail else Unclear(credit.amount.amount)
+    if trail is None:
+        return _gone(credit, services)
+    verdict = judge(trail)
     match verdict:
         case Sound():
             services.credits.put_right(credit, how="found in the balance")
@@ -144,6 +147,23 @@ def _look(credit: Credited, services: Services) -> str:
             return _unclear(credit, verdict, services)
         case _:
             assert_never(verdict)
+
+
+def _gone(credit: Credited, services: Services) -> str:
+    """Hold the account: without its row nobody can add up what became of a credit.
+
+    Its customer has paid it, so that charging the card again would be twice. The row
+    was removed by hand, or the package's database has lost its last moments.
+    """
+    services.credits.broken(credit, missing=credit.amount.amount, amount=None)
+    reason = (
+        f"the billing package no longer has the credit of {credit.amount}"
+        f" ({credit.attempt}): compare its balance and records with what was paid,"
+        " credit or refund it by hand, then resume the account"
+    )
+    if services.credits.broken_again(credit, reason=reason):
+        services.notify("credit.gone", account=credit.account, text=reason)
+    return "held"
 
 
 def _lost(credit: Credited, lost: Lost, services: Services) -> str:

@@ -5,6 +5,7 @@ when the worker is alive and only a service was away. Who comes back after that 
 ends nothing: the turn may be somebody else's by then.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from datetime import datetime
 from replenish.errors import ReplenishError
 from replenish.pipeline.services import Services
 from replenish.ports import Books
+
+SOME = 4  # a quarter of a turn may be over until it is made longer
 
 
 @dataclass
@@ -31,10 +34,18 @@ class Turn:
     detail: str = ""
     so_far: str = ""
     cursor: str | None = None
+    told: float = field(default_factory=time.monotonic, init=False)
 
     def go_on(self, *, seconds: float) -> None:
-        """Keep the turn for so long from now, if it is not somebody else's yet."""
-        self.books.extend(self.job, self.begun, seconds=seconds)
+        """Keep the turn for so long from now, with how far it came.
+
+        Between pages; it asks the database only when some of the turn is over.
+        """
+        now = time.monotonic()
+        if now - self.told < seconds / SOME:
+            return
+        self.told = now
+        self.books.extend(self.job, self.begun, seconds=seconds, cursor=self.cursor)
 
     def end(self, detail: str) -> None:
         """Give it back."""

@@ -23,8 +23,9 @@ from replenish.errors import (
 )
 from replenish.pipeline import breakers
 from replenish.pipeline.jobs import Turn, turn
-from replenish.pipeline.replenish import KEY_REFUSED, NOT_CREDITING, crediting
+from replenish.pipeline.replenish import NOT_CREDITING, crediting
 from replenish.pipeline.services import Services
+from replenish.ports import KEY_REFUSED
 
 JOB, ORPHANS = "reconcile", "orphans"
 TURN = 20.0  # seconds
@@ -180,6 +181,7 @@ def _lift_stop(services: Services) -> bool:
         return False
     if problems:
         return False
-    services.stops.resume()
+    if not services.stops.resume(reason):
+        return False  # a person has stopped it meanwhile
     services.notify("charger.resumed", account="", text="The gateway's key works.")
     return True

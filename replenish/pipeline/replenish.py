@@ -46,6 +46,7 @@ those few are tried every two seconds, since everybody else waits for them.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import assert_never
 
 from replenish.domain.attempt import Attempt, State
@@ -80,7 +81,7 @@ from replenish.pipeline import declines
 from replenish.pipeline.credits import put_right_before
 from replenish.pipeline.cutoff import restore_if_ours
 from replenish.pipeline.services import Services
-from replenish.ports import Order, Proposal, Standing, Verdict
+from replenish.ports import KEY_REFUSED, Order, Proposal, Standing, Verdict
 
 QUICK_TRIES = 4  # takes after which a failing attempt waits in its row
 QUICK_GAP = 0.5  # seconds; below the first back-off of the task's retry
@@ -90,12 +91,13 @@ CREDIT_WAIT = 2.0  # seconds between two tries to credit; they are few and it is
 TOLD_EVERY = 10  # looks at an outcome that stays unknown, until people are told
 PERSON_WAIT = 600.0  # seconds between looks at what only a person can mend
 
-CANNOT_CREDIT = ("BillingUnavailable", "ConfigurationError")
-"""Why a charged attempt waits when it is not the account's own fault."""
+CANNOT_CREDIT = ("BillingUnavailable", "ConfigurationError", "AccountLocked")
+"""Why a charged attempt waits when it is not the account's own fault; one locked row
+may be, three at once are a locked table."""
 STUCK = 3  # so many of those at once, and no other card is charged
 NOT_CREDITING = "package_not_crediting"  # why the others wait meanwhile
 
-KEY_REFUSED = "gateway key refused"  # such a stop is lifted when the key works again
+KEY_LIFETIME = timedelta(hours=20)  # of a claim; Stripe forgets its keys after 24 h
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +336,8 @@ def _recheck(attempt: Attempt, services: Services) -> Obstacle | None:
     if seen is None or not subjects:
         return Obstacle(Reason.ACCOUNT_GONE)
     subject = subjects[0]
+    if subject.now - attempt.claimed_at > KEY_LIFETIME:
+        return Obstacle(Reason.CLAIM_TOO_OLD)
     return justified(
         TopUp(attempt.amount, attempt.card),
         seen,

@@ -81,6 +81,7 @@ class Sweep:
             accounts += len(page.accounts)
             claimed += len(claims.attempts)
             mine.so_far = f"after {accounts} accounts"
+            mine.go_on(seconds=TURN[self.kind])
             if claims.batch:
                 yield claims
             self.unfinished = self.kind is Kind.FULL and reached != BEGINNING
@@ -152,6 +153,7 @@ def _pages(
     elif services.billing.knows_low:
         yield from _known_low(services)
     else:
+        yield from _due(cursor, services)
         yield from _debited(cursor, services)
 
 
@@ -175,6 +177,14 @@ def _known_low(services: Services) -> Iterator[tuple[Page, None]]:
         after = page.after
         if after is None:
             return
+
+
+def _due(cursor: str | None, services: Services) -> Iterator[tuple[Page, str | None]]:
+    """Page those we know to be low whose wait is over; they may make no calls."""
+    after = ""
+    while refs := services.books.due(after=after, limit=services.page):
+        after = refs[-1]
+        yield Page(list(services.billing.balances(refs).values()), None), cursor
 
 
 def _debited(

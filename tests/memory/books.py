@@ -9,7 +9,7 @@ from decimal import Decimal
 from replenish.adapters.ledger.queries import WOKEN
 from replenish.domain.attempt import OPEN, State
 from replenish.domain.policy import CutOff
-from replenish.ports import Summary
+from replenish.ports import KEY_REFUSED, Summary
 from tests.memory.rows import BatchRow, CutRow, JobRow, Store
 
 
@@ -78,6 +78,18 @@ class MemoryBooks:
             row.episode_at = self.store.now()
             self.store.skips.pop(ref, None)
 
+    def due(self, *, after: str, limit: int) -> Sequence[str]:
+        """Page the accounts seen low whose wait is over and that nobody has claimed."""
+        now = self.store.now()
+        return sorted(
+            ref
+            for ref, row in self.store.accounts.items()
+            if row.low_since is not None
+            and ref > after
+            and (row.not_before is None or row.not_before <= now)
+            and row.open is None
+        )[:limit]
+
     def begin(self, job: str, *, seconds: float) -> datetime | None:
         """Take a job's turn for so long; None: somebody else has it."""
         now = self.store.now()
@@ -87,11 +99,14 @@ class MemoryBooks:
         row.begun, row.busy_until = now, now + timedelta(seconds=seconds)
         return now
 
-    def extend(self, job: str, begun: datetime, *, seconds: float) -> None:
+    def extend(
+        self, job: str, begun: datetime, *, seconds: float, cursor: str | None
+    ) -> None:
         """Keep the turn that began then for so long from now, if it still is ours."""
         row = self.store.jobs[job]
         if row.begun == begun:
             row.busy_until = self.store.now() + timedelta(seconds=seconds)
+            row.cursor = row.cursor if cursor is None else cursor
 
     def end(
         self, job: str, begun: datetime, *, detail: str = "", cursor: str | None = None
@@ -190,16 +205,23 @@ class MemoryStops:
     store: Store
 
     def stop(self, reason: str) -> None:
-        """Stop; the first reason stands until it is lifted."""
-        self.store.stop = self.store.stop or reason
+        """Stop; the first reason stands, but for one that would end by itself."""
+        stands = self.store.stop
+        if stands is None or (
+            stands.startswith(KEY_REFUSED) and not reason.startswith(KEY_REFUSED)
+        ):
+            self.store.stop = reason
 
     def reason(self) -> str | None:
         """Give the reason why all charging is stopped, or None."""
         return self.store.stop
 
-    def resume(self) -> None:
+    def resume(self, seen: str | None = None) -> bool:
         """Lift the stop, and let what waited for that go on at once."""
         store = self.store
+        if seen is not None and store.stop != seen:
+            return False
+        lifted = store.stop is not None
         store.stop, now = None, store.now()
         for ref, skip in store.skips.items():
             if skip.reason == "charger_stopped" and ref in store.accounts:
@@ -208,3 +230,4 @@ class MemoryStops:
             refused = row.lease is None and row.reason == "gateway_key_refused"
             if refused and row.takes <= WOKEN:
                 row.next_at = row.nudge_at = now
+        return lifted

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from replenish.adapters.ledger.attempts import (
     CREDIT_LEASE,
@@ -191,7 +192,10 @@ class MemoryLedger:
         store, account = self.store, self.store.accounts[row.account]
         if to is State.SETTLED:
             store.skips.pop(row.account, None)
-            account.episode_at, account.low_since = now, None
+            available = Decimal(row.evidence.get("available", "Infinity"))
+            low = available <= account.rule.threshold
+            account.episode_at = now
+            account.low_since = (account.low_since or now) if low else None
         if to not in OPEN:
             account.not_before, account.open = None, None
             del store.open[row.account]
@@ -229,7 +233,7 @@ class MemoryLedger:
     def uncredited(self, reasons: Sequence[str], *, limit: int) -> int:
         """Count charged attempts that wait for one of these reasons."""
         waiting = sum(
-            row.state is State.CHARGED and row.lease is None and row.reason in reasons
+            row.state is State.CHARGED and row.reason in reasons
             for row in self.store.open.values()
         )
         return min(waiting, limit)

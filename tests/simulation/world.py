@@ -49,7 +49,7 @@ SERVICES = {
     "gateway": "create confirm look_up cancel list_since check",
     "ledger": "subjects claim take advance put_back holds came_late uncredited"
     " waiting wake stranded adopt",
-    "books": "close_batch unclosed low_of recovered begin extend end cursor",
+    "books": "close_batch unclosed low_of recovered due begin extend end cursor",
     "cut_offs": "low begin done standing is_standing restored",
     "credits": "settled latest unfinished broken put_right broken_again",
     "stops": "stop reason resume",

@@ -75,6 +75,7 @@ class PostgresLedger:
                     "due": due,
                     "without": without,
                     "time_zone": self._defaults.time_zone,
+                    "cooldown": self._defaults.cooldown,
                     "open": OPEN_STATES,
                     "spent": SPENT_STATES,
                     "settled": self._limits.unusual_after,
@@ -188,6 +189,8 @@ class PostgresLedger:
             row = connection.execute(queries.ADVANCE, values).mappings().first()
             if row is None:
                 raise _lease_lost(attempt)
+            if to is State.SETTLED:
+                self._funded(connection, attempt, evidence or {})
             self._follow(connection, attempt, to, verdict)
             failpoint(UNCOMMITTED.get(to, "record_uncommitted"))
         return _attempt(row)
@@ -245,6 +248,19 @@ class PostgresLedger:
         """Compare charges with our rows, and take those without one into the books."""
         return adoption.adopt(self._engine, seen)
 
+    def _funded(
+        self,
+        connection: sa.Connection,
+        attempt: Attempt,
+        evidence: Mapping[str, str | int],
+    ) -> None:
+        values = {
+            "account": attempt.account,
+            "available": evidence.get("available"),
+            "threshold": self._defaults.threshold,
+        }
+        connection.execute(queries.FUNDED, values)
+
     def _follow(
         self,
         connection: sa.Connection,
@@ -252,9 +268,7 @@ class PostgresLedger:
         to: State,
         verdict: Verdict | None,
     ) -> None:
-        if to is State.SETTLED:
-            connection.execute(queries.FUNDED, {"account": attempt.account})
-        elif to not in OPEN:
+        if to not in OPEN and to is not State.SETTLED:
             connection.execute(queries.LOOK_AGAIN, {"account": attempt.account})
         if verdict is None:
             return

@@ -65,6 +65,12 @@ class PostgresBooks:
         with transaction(self._engine) as connection:
             connection.execute(queries.RECOVERED, self._seen(available))
 
+    def due(self, *, after: str, limit: int) -> Sequence[str]:
+        """Page the accounts seen low whose wait is over and that nobody has claimed."""
+        values = {"after": after, "limit": limit}
+        with transaction(self._engine) as connection:
+            return [row.id for row in connection.execute(queries.DUE, values)]
+
     def begin(self, job: str, *, seconds: float) -> datetime | None:
         """Take a job's turn for so long; None: somebody else has it."""
         values = {"name": job, "seconds": seconds}
@@ -72,9 +78,11 @@ class PostgresBooks:
             begun = connection.execute(queries.BEGIN_JOB, values)
             return begun.scalar_one_or_none()
 
-    def extend(self, job: str, begun: datetime, *, seconds: float) -> None:
+    def extend(
+        self, job: str, begun: datetime, *, seconds: float, cursor: str | None
+    ) -> None:
         """Keep the turn that began then for so long from now, if it still is ours."""
-        values = {"name": job, "begun": begun, "seconds": seconds}
+        values = {"name": job, "begun": begun, "seconds": seconds, "cursor": cursor}
         with transaction(self._engine) as connection:
             connection.execute(queries.EXTEND_JOB, values)
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from replenish.adapters.ledger import queries
 from replenish.adapters.ledger.session import transaction
 from replenish.domain.policy import CutOff
+from replenish.ports import KEY_REFUSED
 
 
 class PostgresCutOffs:
@@ -76,9 +77,10 @@ class PostgresStops:
         self._engine = engine
 
     def stop(self, reason: str) -> None:
-        """Stop; the first reason stands until it is lifted."""
+        """Stop; the first reason stands, but for one that would end by itself."""
+        values = {"reason": reason, "passing": KEY_REFUSED}
         with transaction(self._engine) as connection:
-            connection.execute(queries.STOP, {"reason": reason})
+            connection.execute(queries.STOP, values)
 
     def reason(self) -> str | None:
         """Give the reason why all charging is stopped, or None."""
@@ -86,7 +88,8 @@ class PostgresStops:
             row = connection.execute(queries.STOP_REASON).first()
         return row.reason if row else None
 
-    def resume(self) -> None:
-        """Lift the stop."""
+    def resume(self, seen: str | None = None) -> bool:
+        """Lift the stop; only while that reason stands, if one is given."""
         with transaction(self._engine) as connection:
-            connection.execute(queries.RESUME)
+            lifted = connection.execute(queries.RESUME, {"seen": seen})
+            return lifted.first() is not None

@@ -81,7 +81,8 @@ CROSS JOIN LATERAL (
       AND t.changed_at >= a.episode_at) AS episode_declines
   FROM replenish.attempt t
   WHERE t.account_id = a.id AND t.id IS DISTINCT FROM CAST(:without AS uuid)
-    AND (t.claimed_at >= least(z.month_from, a.episode_at, now() - interval '2 days')
+    AND (t.claimed_at >= least(z.month_from, a.episode_at, now() - interval '2 days',
+                               now() - coalesce(a.cooldown, :cooldown))
          OR t.state IN {_OPEN})
 ) h
 CROSS JOIN LATERAL (
@@ -290,10 +291,14 @@ FROM held
 """)
 
 FUNDED = sa.text("""
-/* A settled account is not low, waits for nothing, and begins a new episode. */
+/* A settled account waits for nothing and begins a new episode. Nor is it low, unless
+   the credit was not enough: calls may have cost more than that meanwhile. */
 WITH told AS (DELETE FROM replenish.skip WHERE account_id = :account)
 UPDATE replenish.account
-SET episode_at = now(), low_since = NULL, not_before = NULL
+SET episode_at = now(), not_before = NULL,
+    low_since = CASE WHEN CAST(:available AS numeric)
+                       <= coalesce(threshold, CAST(:threshold AS numeric))
+                THEN coalesce(low_since, now()) END
 WHERE id = :account
 """)
 
@@ -329,11 +334,11 @@ WHERE id = CAST(:id AS uuid) AND state IN {_OPEN} AND lost > 0
 """)
 
 UNCREDITED = sa.text("""
-/* Charges that wait because the package cannot be credited; a few will do. */
+/* Charges that wait because the package cannot be credited, or are being tried once
+   more; a few will do. */
 SELECT count(*) FROM (
   SELECT FROM replenish.attempt
-  WHERE state = 'charged' AND lease IS NULL
-    AND reason = ANY(CAST(:reasons AS text[]))
+  WHERE state = 'charged' AND reason = ANY(CAST(:reasons AS text[]))
   LIMIT :limit) AS waiting
 """)
 
@@ -564,7 +569,8 @@ RETURNING begun_at
 
 EXTEND_JOB = sa.text("""
 /* Keep a turn longer, unless it is over and somebody else's. */
-UPDATE replenish.job SET busy_until = now() + make_interval(secs => :seconds)
+UPDATE replenish.job SET busy_until = now() + make_interval(secs => :seconds),
+    cursor = coalesce(:cursor, cursor)
 WHERE name = :name AND begun_at = :begun
 """)
 
@@ -583,6 +589,17 @@ LAST_RUNS = sa.text("""
 SELECT name, ended_at, extract(epoch FROM now() - ended_at)::float8 AS age,
        coalesce(busy_until > now(), false) AS busy
 FROM replenish.job
+""")
+
+DUE = sa.text(f"""
+/* Accounts seen low whose wait is over, for a package that does not know who is low:
+   they may make no calls by which they would be found. */
+SELECT a.id FROM replenish.account a
+WHERE a.low_since IS NOT NULL AND a.id > :after
+  AND (a.not_before IS NULL OR a.not_before <= now())
+  AND NOT EXISTS (SELECT FROM replenish.attempt t
+                  WHERE t.account_id = a.id AND t.state IN {_OPEN})
+ORDER BY a.id LIMIT :limit
 """)
 
 LOW = sa.text("""
@@ -660,8 +677,11 @@ FROM back
 INSTALLATION = sa.text("SELECT mark FROM replenish.installation")
 
 STOP = sa.text("""
-/* Stop all charging; the first reason stands until it is lifted. */
-INSERT INTO replenish.stop (id, reason) VALUES (1, :reason) ON CONFLICT DO NOTHING
+/* Stop all charging; the first reason stands until it is lifted, but for one that
+   would end by itself. */
+INSERT INTO replenish.stop AS s (id, reason) VALUES (1, :reason)
+ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, since = now()
+WHERE starts_with(s.reason, :passing) AND NOT starts_with(excluded.reason, :passing)
 """)
 
 STOP_REASON = sa.text("SELECT reason FROM replenish.stop")
@@ -669,13 +689,21 @@ STOP_REASON = sa.text("SELECT reason FROM replenish.stop")
 RESUME = sa.text(f"""
 /* Lift the stop, and let what waited for that go on at once; no more than a few times,
    or an account whose ids the key never knows would stop all others again each time. */
-WITH lifted AS (DELETE FROM replenish.stop),
+WITH lifted AS (
+  DELETE FROM replenish.stop
+  WHERE CAST(:seen AS text) IS NULL OR reason = :seen RETURNING id
+),
 left_alone AS (
   UPDATE replenish.account a SET not_before = NULL
   FROM replenish.skip k
   WHERE k.account_id = a.id AND k.reason = 'charger_stopped'
+    AND (CAST(:seen AS text) IS NULL OR EXISTS (SELECT FROM lifted))
+),
+woken AS (
+  UPDATE replenish.attempt SET next_at = now(), nudge_at = now()
+  WHERE state IN {_OPEN} AND lease IS NULL AND reason = 'gateway_key_refused'
+    AND takes <= {WOKEN}
+    AND (CAST(:seen AS text) IS NULL OR EXISTS (SELECT FROM lifted))
 )
-UPDATE replenish.attempt SET next_at = now(), nudge_at = now()
-WHERE state IN {_OPEN} AND lease IS NULL AND reason = 'gateway_key_refused'
-  AND takes <= {WOKEN}
+SELECT id FROM lifted
 """)

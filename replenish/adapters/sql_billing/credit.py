@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from replenish.adapters.sql_billing import pending
 from replenish.adapters.sql_billing.order import (
+    number,
     Facts,
     Order,
     ahead,
@@ -72,8 +73,9 @@ def find(
         found = earlier(connection, profile, known)
     if found is None or getattr(found, "pending", False):
         return None
-    amount = Money(Decimal(found.amount), currency)
-    return Receipt(reference, amount, Decimal(found.after), already_applied=True)
+    amount = Money(number(found.amount, str(account)), currency)
+    after = number(found.after, str(account))
+    return Receipt(reference, amount, after, already_applied=True)
 
 
 def trail(
@@ -90,7 +92,7 @@ def trail(
     step = Decimal(1).scaleb(-profile.scale)
     return Trail(
         **{
-            name: Decimal(str(value)).quantize(step, ROUND_HALF_UP)
+            name: number(value, str(known["id"])).quantize(step, ROUND_HALF_UP)
             for name, value in row.items()
         }
     )

@@ -83,19 +83,35 @@ def ahead(
     return found
 
 
+def number(value: object, ref: str) -> Decimal:
+    """Read a number of a row that somebody may have edited.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        return Decimal(str(value))
+    except ArithmeticError as error:
+        msg = (
+            f"A credit of account {ref} has {str(value)[:40]!r} where a number was"
+            " written; somebody has edited its row. Compare it with what was paid."
+        )
+        raise BadInput(msg, subject=ref) from error
+
+
 def same(found: sa.Row[Any], order: Order, *, applied: bool = True) -> Receipt:
     """Answer as the first time did; another amount is another credit.
 
     Raises:
         BadInput: the reference was used for another amount.
     """
-    if Decimal(found.amount) != order.entered.amount:
+    if number(found.amount, order.ref) != order.entered.amount:
         msg = (
             f"The reference {order.reference} already stands for {found.amount}"
             f" credited to account {order.ref}; it cannot stand for {order.entered}."
         )
         raise BadInput(msg, subject=order.ref)
-    after = Decimal(found.after)
+    after = number(found.after, order.ref)
     return Receipt(order.reference, order.entered, after, already_applied=applied)
 
 

@@ -32,6 +32,7 @@ TOO_LARGE = {"22003", 1264, 1690}
 LOCKED = {"55P03", 1205, 1213, "40P01"}
 TOO_SLOW = {"57014", 1969, 3024}
 READ_ONLY = {"25006", 1290, 1836}
+IDLE = 300  # seconds after which a MySQL server ends a session that asks nothing
 PASSING = ("08", "25", "40", "53", "55", "57", "58")
 
 
@@ -61,7 +62,7 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=2,
         pool_timeout=10,
-        pool_recycle=600,
+        pool_recycle=IDLE // 2,
         pool_pre_ping=True,  # a line that was cut while idle is no outage
         hide_parameters=True,  # numbers and names stay out of tracebacks
         # Not by a SET of ours: SQLAlchemy returns to its own after `statements`.
@@ -116,6 +117,8 @@ def _limits(statement_ms: int, lock_ms: int) -> tuple[str, ...]:
             f" /*M! , max_statement_time = {statement_ms / 1000} */"
             f" /*!80000 , max_execution_time = {statement_ms} */"
         ),
+        # Who vanishes without a word in the middle holds no row of theirs for hours.
+        f"SET SESSION wait_timeout = {IDLE} /*M! , idle_transaction_timeout = 10 */",
     )
 
 

@@ -54,7 +54,7 @@ def test_who_is_late_neither_ends_nor_keeps_another_s_turn(world: World) -> None
     assert books.begin("orphans", seconds=60)
 
     books.end("orphans", late, detail="old", cursor="1")
-    books.extend("orphans", late, seconds=-1)
+    books.extend("orphans", late, seconds=-1, cursor="1")
 
     assert books.begin("orphans", seconds=60) is None
     assert books.cursor("orphans") is None
@@ -66,9 +66,10 @@ def test_a_turn_is_kept_by_who_goes_on(world: World) -> None:
     begun = books.begin("orphans", seconds=-1)
     assert begun is not None
 
-    books.extend("orphans", begun, seconds=60)
+    books.extend("orphans", begun, seconds=60, cursor="3")
 
     assert books.begin("orphans", seconds=60) is None
+    assert books.cursor("orphans") == "3"
 
 
 def test_low_goes_by_the_account_s_own_threshold(world: World) -> None:

@@ -198,13 +198,34 @@ def test_two_beats_look_once(world: World) -> None:
 
 
 def test_a_credit_whose_row_was_deleted_is_told(world: World) -> None:
-    """Nobody can add up what became of it."""
+    """Nobody can add up what became of it; its customer is not charged anew."""
     credited(world)
     world.run("DELETE FROM billing.refill")
     world.overwrite("5")
 
-    assert check_credits(world.services).counts == {"unclear": 1}
-    assert told(world) == ["credit.unclear"]
+    assert check_credits(world.services).counts == {"held": 1}
+    assert told(world) == ["credit.gone"]
+    assert "no longer has the credit of 25.00 USD" in (
+        world.register.need("1001").paused or ""
+    )
+
+
+def test_before_a_charge_a_credit_that_is_gone_holds_the_account(world: World) -> None:
+    """The package's database has lost its last moments, and the balance is low."""
+    credited(world)
+    world.run("DELETE FROM billing.refill")
+    world.overwrite("5")
+    world.age("1 hour")
+    world.later()
+    before = dict(world.gateway.captures)
+
+    world.sweep()
+    world.replenish()
+
+    assert world.gateway.captures == before
+    assert world.register.need("1001").paused
+    world.register.resume("1001", actor="test")
+    assert world.replenish().outcome == "settled"
 
 
 @pytest.mark.parametrize("place", ["after_break", "after_correction"])

@@ -63,7 +63,7 @@ def test_soft_declines_are_spaced_ever_further(world: World) -> None:
         )
         waits.append(float(str(wait)))
         world.run("UPDATE replenish.card SET retry_at = now() - interval '1 s'")
-        _age_attempts(world)
+        world.age("1 hour")
 
     assert waits[1] > 2 * waits[0] > 0
 
@@ -102,12 +102,3 @@ def test_a_soft_decline_of_an_account_no_longer_enrolled_marks_nothing(
     )
 
     assert closed.state == "declined"
-
-
-def _age_attempts(world: World) -> None:
-    """Let the cooldown be over; the frozen time of a claim needs the trigger off."""
-    world.run("ALTER TABLE replenish.attempt DISABLE TRIGGER journal_step")
-    world.run(
-        "UPDATE replenish.attempt SET claimed_at = claimed_at - interval '1 hour'"
-    )
-    world.run("ALTER TABLE replenish.attempt ENABLE TRIGGER journal_step")

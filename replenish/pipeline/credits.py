@@ -24,8 +24,14 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from replenish.domain.money import Money
-from replenish.domain.trail import Lost, Sound, Unclear, judge, suspicious
-from replenish.errors import AccountLocked, AccountNotFound, BadInput
+from replenish.domain.trail import Lost, Sound, Trail, Unclear, judge, suspicious
+from replenish.errors import (
+    AccountLocked,
+    AccountNotFound,
+    BadInput,
+    BillingUnavailable,
+    TrailUnread,
+)
 from replenish.failpoints import failpoint
 from replenish.pipeline.cutoff import restore_if_ours
 from replenish.pipeline.jobs import turn
@@ -37,14 +43,29 @@ TURN = 60.0  # seconds
 AGES = (60.0, 600.0, 5400.0)  # seconds after a credit; an hourly job comes in between
 WITHIN = 7200.0  # seconds; how old a credit may be to be doubted before a charge
 PAGE = 500
+UNREAD, MOST_UNREAD = "unread", 3  # a few slow accounts keep no other waiting
 AGAIN = "-again"  # what a correction's reference adds to its attempt's
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a pass found, by kind: sound, put_right, unclear, held, locked, refused."""
+    """What a pass found, by kind.
+
+    These are sound, put_right, unclear, held, locked, unread and refused.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, kind: str) -> None:
+        """Count one.
+
+        Raises:
+            BillingUnavailable: so many could not be read that it is the package.
+        """
+        self.counts[kind] += 1
+        if kind == UNREAD and self.counts[UNREAD] > MOST_UNREAD:
+            msg = f"The records of {MOST_UNREAD} credits and more could not be read."
+            raise BillingUnavailable(msg)
 
     def __str__(self) -> str:
         """Write it for a person."""
@@ -64,7 +85,7 @@ def check_credits(services: Services) -> Checked:
             return checked
         cursors: dict[str, str] = json.loads(services.books.cursor(JOB) or "{}")
         for credit in services.credits.unfinished(limit=PAGE):
-            checked.counts[_look_or_pass(credit, services)] += 1
+            checked.add(_look_or_pass(credit, services))
         for age in AGES:
             cursors |= _check(age, cursors.get(str(age)), services, checked)
             mine.cursor = json.dumps(cursors)
@@ -92,9 +113,10 @@ def _check(
 ) -> dict[str, str]:
     page = services.credits.settled(after=after, age=age, limit=PAGE)
     doubted = _suspicious(page.credits, services)
-    found = [_look_or_pass(credit, services) for credit in doubted]
-    fine = len(page.credits) - len(doubted)
-    checked.counts.update(found + ["sound"] * fine)
+    for credit in doubted:
+        checked.add(_look_or_pass(credit, services))
+    if fine := len(page.credits) - len(doubted):
+        checked.counts["sound"] += fine
     return {str(age): page.after} if page.after else {}
 
 
@@ -126,6 +148,8 @@ def _look_or_pass(credit: Credited, services: Services) -> str:
         return _look(credit, services)
     except AccountLocked:
         return "locked"
+    except TrailUnread:
+        return UNREAD
     except (AccountNotFound, BadInput) as error:
         services.notify("credit.refused", account=credit.account, text=str(error))
         return "refused"
@@ -133,7 +157,7 @@ def _look_or_pass(credit: Credited, services: Services) -> str:
 
 def _look(credit: Credited, services: Services) -> str:
     """Add up what became of a credit, and do what follows; say what it was."""
-    trail = services.billing.verify_credit(credit.account, reference=credit.attempt)
+    trail = _trail(credit, services)
     if trail is None:
         return _gone(credit, services)
     verdict = judge(trail)
@@ -147,6 +171,19 @@ def _look(credit: Credited, services: Services) -> str:
             return _unclear(credit, verdict, services)
         case _:
             assert_never(verdict)
+
+
+def _trail(credit: Credited, services: Services) -> Trail | None:
+    try:
+        return services.billing.verify_credit(credit.account, reference=credit.attempt)
+    except AccountLocked:
+        raise
+    except BillingUnavailable as error:
+        msg = (
+            f"What became of the credit of {credit.amount} to account {credit.account}"
+            f" could not be added up: {error}"
+        )
+        raise TrailUnread(msg, subject=credit.account) from error
 
 
 def _gone(credit: Credited, services: Services) -> str:

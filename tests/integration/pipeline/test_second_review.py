@@ -7,9 +7,12 @@ from decimal import Decimal
 import pytest
 
 from replenish import failpoints
+from replenish.adapters.billing.bundled import BundledBilling
 from replenish.adapters.sql_billing.order import number
 from replenish.domain.enrolment import Overrides
-from replenish.errors import AccountLocked, BadInput, Transient
+from replenish.domain.trail import Trail
+from replenish.errors import AccountLocked, BadInput, BillingUnavailable, Transient
+from replenish.pipeline.credits import check_credits
 from replenish.pipeline.cutoff import cutoff
 from replenish.pipeline.jobs import Turn
 from replenish.pipeline.reconcile import reconcile
@@ -17,6 +20,7 @@ from replenish.pipeline.replenish import crediting, replenish
 from replenish.pipeline.services import Services
 from replenish.pipeline.sweep import Kind, Sweep
 from replenish.ports import KEY_REFUSED, Calls
+from tests.integration.pipeline.test_review import overwritten
 from tests.integration.pipeline.test_sweep import ByCalls
 from tests.world import World
 
@@ -187,6 +191,57 @@ def test_a_long_pass_keeps_its_turn_and_how_far_it_came(world: World) -> None:
 
     assert books.cursor("credits") == "7"
     assert books.begin("credits", seconds=60) is None
+
+
+def unread(world: World, patch: pytest.MonkeyPatch, *refs: str) -> None:
+    """Let what became of these accounts' credits take too long to add up."""
+    verify = BundledBilling.verify_credit
+
+    def slow(self: BundledBilling, account: str, *, reference: str) -> Trail | None:
+        if account in refs:
+            msg = "The statement took too long and was ended."
+            raise BillingUnavailable(msg)
+        return verify(self, account, reference=reference)
+
+    patch.setattr(BundledBilling, "verify_credit", slow)
+    assert world
+
+
+def test_a_credit_that_takes_long_to_add_up_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few are left to their next age; many are a package in trouble."""
+    refs = [str(number) for number in range(1001, 1006)]
+    overwritten(world, *refs)
+    unread(world, monkeypatch, "1003")
+
+    assert str(check_credits(world.services)) == "4 put_right, 1 unread"
+
+    world.run("UPDATE replenish.job SET cursor = NULL")
+    for ref in refs:
+        world.overwrite("1", ref)
+    unread(world, monkeypatch, *refs)
+    with pytest.raises(BillingUnavailable, match="records of 3 credits"):
+        check_credits(world.services)
+
+
+def test_who_waits_for_a_slow_look_is_not_woken_by_a_quick_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such scans would come back every few seconds, and the package feel them."""
+    world.enrol(overrides=Overrides(cooldown=timedelta(0)))
+    assert world.replenish().outcome == "settled"
+    world.set_balance("5")
+    unread(world, monkeypatch, "1001")
+    for _ in range(5):
+        _try("1001", world.services)
+        world.later()
+    _try("1001", world.services)
+
+    reconcile(world.services)
+
+    waits = "SELECT reason, next_at > now() FROM replenish.attempt WHERE lease IS NULL"
+    assert ("TrailUnread", True) in world.ask(waits)
 
 
 def test_a_number_that_somebody_has_edited_is_told() -> None:

@@ -17,13 +17,13 @@ import sqlalchemy as sa
 
 from replenish.adapters.sql_billing import pending
 from replenish.adapters.sql_billing.order import (
-    number,
     Facts,
     Order,
     ahead,
     amounts,
     earlier,
     gone,
+    number,
     same,
     steps,
     take,

@@ -176,8 +176,6 @@ def _look(credit: Credited, services: Services) -> str:
 def _trail(credit: Credited, services: Services) -> Trail | None:
     try:
         return services.billing.verify_credit(credit.account, reference=credit.attempt)
-    except AccountLocked:
-        raise
     except BillingUnavailable as error:
         msg = (
             f"What became of the credit of {credit.amount} to account {credit.account}"

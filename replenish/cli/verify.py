@@ -67,6 +67,12 @@ def verify(
     if gateway_ledger is None:
         seen = "the gateway's own ledger was not given"
     _print(report, seen, as_json=as_json)
+    if report.perhaps_under_way:
+        click.echo(
+            f"{', '.join(report.perhaps_under_way)}: holds only while nothing is under"
+            " way. Where workers and beat run, look again with --during.",
+            err=True,
+        )
     few = [name for name, least in wanted.items() if report.counts[name] < least]
     for name in few:
         told = name.replace("_", " ")

@@ -247,12 +247,13 @@ def _tell_story(app: Application, customer: Customer, console: Console) -> None:
 def _stay(settings: Settings, fleet: Fleet, console: Console) -> None:
     """Stay up until Ctrl-C, which is the ordinary end of it."""
     shell = installation.write_down(settings)
+    ledger = shell.with_name(GATEWAY_LEDGER)
     replenish = which("replenish") or Path(sys.executable).with_name("replenish")
     console.print("Everything stays up until Ctrl-C. In another terminal, from here:")
     for line in (
         f". {shell}",
         *(f"{replenish} {each}" for each in ("check", "report", "account list")),
-        f"{replenish} verify --gateway-ledger {shell.with_name(GATEWAY_LEDGER)}",
+        f"{replenish} verify --during --gateway-ledger {ledger}",
     ):
         console.print(f"  {line}", soft_wrap=True, highlight=False)
     with suppress(KeyboardInterrupt):

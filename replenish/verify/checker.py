@@ -27,6 +27,7 @@ class Finding:
         violations: how many break it.
         examples: a few of them, a sentence each.
         note: why it was not judged, or empty.
+        always: whether it holds also while work is under way.
     """
 
     invariant: str
@@ -35,6 +36,7 @@ class Finding:
     violations: int = 0
     examples: Sequence[str] = ()
     note: str = ""
+    always: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,15 @@ class Report:
     def clean(self) -> bool:
         """Whether everything that was judged holds."""
         return not self.violations
+
+    @property
+    def perhaps_under_way(self) -> Sequence[str]:
+        """The broken ones that may only say that work goes on."""
+        return [
+            each.invariant
+            for each in self.findings
+            if each.violations and not each.always
+        ]
 
     def table(self) -> Table:
         """Draw a table: invariant, sentence, rows checked, violations."""
@@ -165,7 +176,12 @@ def _judge(
     rows = connection.execute(query, named).all()
     examples = [f"{row.subject}: {row.what}" for row in rows[:SHOWN]]
     return Finding(
-        invariant.name, invariant.sentence, checked, len(rows), tuple(examples)
+        invariant.name,
+        invariant.sentence,
+        checked,
+        len(rows),
+        tuple(examples),
+        always=invariant.always,
     )
 
 

@@ -39,12 +39,12 @@ def test_on_a_package_it_ends_clean_stays_for_a_look_and_leaves_no_process(
     options = ("--seconds", "8", "--accounts", "60", "--billing", name, "--keep")
     with (tmp_path / "told").open("w+") as told:
         demo = _start(tmp_path, *options, stdout=told.fileno())
-        _await(lambda: "verify --gateway-ledger" in _read(tmp_path), demo)
+        _await(lambda: "verify --during --gateway-ledger" in _read(tmp_path), demo)
 
         second = _start(tmp_path)
         refusal, _ = second.communicate(timeout=30)
         verified = _look_in(
-            tmp_path, "verify --gateway-ledger .replenish/demo/gateway*"
+            tmp_path, "verify --during --gateway-ledger .replenish/demo/gateway*"
         )
         demo.send_signal(signal.SIGINT)
 

@@ -82,3 +82,20 @@ def test_a_missing_gateway_ledger_is_a_misuse(
 
     assert answer.code == 2
     assert "none.jsonl cannot be read" in answer.err
+
+
+def test_what_may_only_be_under_way_says_how_to_look_again(terminal: Terminal) -> None:
+    """A batch that a sweep has just opened is no damage where sweeps go on."""
+    with engine_of(terminal.variables["DATABASE_URL"]) as engine:
+        run(
+            engine,
+            "INSERT INTO replenish.batch (id, kind, opened_at, selected)"
+            " VALUES (gen_random_uuid(), 'hot', now(), 0)",
+        )
+
+    answer = terminal.run("verify")
+    during = terminal.run("verify", "--during")
+
+    assert (answer.code, during.code) == (1, 0)
+    assert "I16b: holds only while nothing is under way." in answer.err
+    assert "look again with --during" in answer.err

@@ -69,8 +69,9 @@ def verify(
     _print(report, seen, as_json=as_json)
     if report.perhaps_under_way:
         click.echo(
-            f"{', '.join(report.perhaps_under_way)}: holds only while nothing is under"
-            " way. Where workers and beat run, look again with --during.",
+            "Must hold only while nothing is under way:"
+            f" {', '.join(report.perhaps_under_way)}. Where workers and beat run, look"
+            " again with --during.",
             err=True,
         )
     few = [name for name, least in wanted.items() if report.counts[name] < least]

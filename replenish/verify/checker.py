@@ -192,7 +192,13 @@ def _escaped(query: str) -> str:
 
 def _left(invariant: Invariant, why: str) -> Finding:
     note = f"{invariant.sentence} ({why})"
-    return Finding(invariant.name, invariant.sentence, None, note=note)
+    return Finding(
+        invariant.name,
+        invariant.sentence,
+        None,
+        note=note,
+        always=invariant.always,
+    )
 
 
 def _not_judged() -> Iterator[Finding]:

@@ -95,7 +95,10 @@ def test_what_may_only_be_under_way_says_how_to_look_again(terminal: Terminal) -
 
     answer = terminal.run("verify")
     during = terminal.run("verify", "--during")
+    data = terminal.run("verify", "--during", "--json")
 
     assert (answer.code, during.code) == (1, 0)
-    assert "I16b: holds only while nothing is under way." in answer.err
-    assert "look again with --during" in answer.err
+    assert "only while nothing is under way: I16b." in answer.err
+    assert "look again with --during" in " ".join(answer.err.split())
+    told = {each["invariant"]: each["always"] for each in data.json["findings"]}
+    assert (told["I2"], told["I16b"]) == (True, False)

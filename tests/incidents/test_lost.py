@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from replenish import failpoints
 from replenish.adapters.billing import bundled
-from replenish.adapters.ledger import queries
+from replenish.adapters.ledger.statements import claiming, leasing, recovery
 from replenish.billing import refills
 from replenish.domain import newcomer
 from replenish.domain.decision import Obstacle, Reason
@@ -52,7 +52,7 @@ def test_killbill_508_lago_2825_died_between_charge_and_record(
     world.enrol()
     die_at(world, guards.patch, "after_confirm")
     if not guarded:
-        guards.reword(queries, "STRANDED", "nudge_at <= now()", "state = 'claimed'")
+        guards.reword(recovery, "STRANDED", "nudge_at <= now()", "state = 'claimed'")
 
     recover(world)
 
@@ -68,7 +68,7 @@ def test_polar_13272_lock_left_for_ever(
     die_at(world, guards.patch, "after_claim")
     if not guarded:
         free = "AND t.next_at <= now()\n  AND (:alone"
-        guards.reword(queries, "TAKE", free, "AND t.lease IS NULL AND (:alone")
+        guards.reword(leasing, "TAKE", free, "AND t.lease IS NULL AND (:alone")
 
     recover(world)
 
@@ -137,7 +137,7 @@ def test_lago_5992_a_gap_above_the_cap_is_not_silence(
             return history
 
         guards.patch.setattr(newcomer, "size", all_or_nothing)
-        guards.patch.setattr(queries, "NOTE", sa.text("SELECT 1"))
+        guards.patch.setattr(claiming, "NOTE", sa.text("SELECT 1"))
 
     world.settle_all()
 

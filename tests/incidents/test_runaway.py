@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from replenish.adapters.ledger import attempts, card_file, queries
+from replenish.adapters.ledger import attempts, card_file
+from replenish.adapters.ledger.statements import claiming
 from replenish.domain import obstacles, policy
 from replenish.domain.attempt import State
 from replenish.domain.decision import Reason
@@ -96,7 +97,7 @@ def test_autumn_breaker_a_dead_card_stays_dead_under_another_id(
     world.gateway.says("confirm", *[HARD] * 50)
     if not guarded:
         guards.patch.setattr(card_file, "_refuse_dead", lambda *_: None)
-        guards.reword(queries, "CLAIM", "k.dead_reason IS NULL", "k.id IS NOT NULL")
+        guards.reword(claiming, "CLAIM", "k.dead_reason IS NULL", "k.id IS NOT NULL")
         guards.patch.setattr(obstacles, "card_obstacles", lambda *_, **__: iter(()))
     jobs(world, 1)
 
@@ -162,7 +163,7 @@ def test_codex_31987_nobody_is_charged_without_consent(
     """Automatic recharging turned itself on: about 1,000 dollars."""
     world.enrol(consent=False)
     if not guarded:
-        guards.reword(queries, "CLAIM", "AND a.consent_at IS NOT NULL", "")
+        guards.reword(claiming, "CLAIM", "AND a.consent_at IS NOT NULL", "")
         found = policy.account_obstacles
 
         def unasked(*given: object, **named: object) -> object:

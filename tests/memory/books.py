@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from replenish.adapters.ledger.queries import WOKEN
+from replenish.adapters.ledger.statements.stops import WOKEN
 from replenish.domain.attempt import OPEN, State
 from replenish.domain.policy import CutOff
 from replenish.ports import KEY_REFUSED, Summary

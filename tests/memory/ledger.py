@@ -6,13 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from replenish.adapters.ledger.attempts import (
-    CREDIT_LEASE,
-    NUDGE,
-    RECHECK,
-    UNCOMMITTED,
-    WORDS,
-)
+from replenish.adapters.ledger.attempts import CREDIT_LEASE, NUDGE, UNCOMMITTED
+from replenish.adapters.ledger.pages import RECHECK, WORDS
 from replenish.domain.account import Card
 from replenish.domain.attempt import OPEN, TRANSITIONS, Attempt, State
 from replenish.domain.outcome import SeenIntent

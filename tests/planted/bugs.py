@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from tests.planted.copies import Edit
 
-QUERIES = "replenish/adapters/ledger/queries.py"
+CLAIM_SQL = "replenish/adapters/ledger/statements/claiming.py"
+LEASE_SQL = "replenish/adapters/ledger/statements/leasing.py"
 ATTEMPTS = "replenish/adapters/ledger/attempts.py"
 ADOPTION = "replenish/adapters/ledger/adoption.py"
 LEDGER = "replenish/adapters/ledger/migrations/versions/2026_11_23_0001_ledger.py"
@@ -83,8 +84,8 @@ BUGS = (
                 "        postgresql_where=sa.text(\n            \"state IN ('charged'",
             ),
             Edit(
-                QUERIES,
-                "ON CONFLICT (account_id) WHERE state IN {_OPEN} DO NOTHING\n"
+                CLAIM_SQL,
+                "ON CONFLICT (account_id) WHERE state IN {OPEN} DO NOTHING\n"
                 "RETURNING n.id, n.account_id, n.claimed_at",
                 "RETURNING n.id, n.account_id, n.claimed_at",
             ),
@@ -146,14 +147,14 @@ BUGS = (
         ("I5",),
         (
             Edit(
-                QUERIES,
+                CLAIM_SQL,
                 "AND t.state NOT IN ('released', 'cancelled')\n"
                 "              AND t.id IS DISTINCT",
                 "AND t.state IN ('charged', 'settled')\n"
                 "              AND t.id IS DISTINCT",
             ),
             Edit(
-                QUERIES,
+                CLAIM_SQL,
                 "OR (t.state NOT IN ('released', 'cancelled') AND t.card_id IN (",
                 "OR (t.state IN ('charged', 'settled') AND t.card_id IN (",
             ),
@@ -233,9 +234,9 @@ BUGS = (
         ("I15",),
         (
             Edit(
-                QUERIES,
-                "AND t.state IN {_OPEN} AND t.next_at <= now()",
-                "AND t.state IN {_OPEN} AND t.next_at <= CAST(:at AS timestamptz)",
+                LEASE_SQL,
+                "AND t.state IN {OPEN} AND t.next_at <= now()",
+                "AND t.state IN {OPEN} AND t.next_at <= CAST(:at AS timestamptz)",
             ),
             Edit(
                 ATTEMPTS,
@@ -258,12 +259,12 @@ BUGS = (
         ("I4",),
         (
             Edit(
-                QUERIES,
+                CLAIM_SQL,
                 "FROM (SELECT coalesce(a.time_zone, :time_zone) AS zone) t",
                 "FROM (SELECT 'UTC'::text AS zone, CAST(:time_zone AS text)) t",
             ),
             Edit(
-                QUERIES,
+                CLAIM_SQL,
                 "(date_trunc('day', l) - s) AT TIME ZONE p.zone + s AS day_from",
                 "date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"
                 " AS day_from",
@@ -411,7 +412,7 @@ BUGS = (
                 "        yield Obstacle(Reason.CHARGER_STOPPED",
             ),
             Edit(
-                QUERIES,
+                LEASE_SQL,
                 "a.paused_at IS NULL\n"
                 "       AND NOT EXISTS (SELECT FROM replenish.stop)\n",
                 "a.paused_at IS NULL\n",
@@ -429,7 +430,7 @@ BUGS = (
                 "    if history.paused is None and history.paused:\n        held =",
             ),
             Edit(
-                QUERIES,
+                LEASE_SQL,
                 "SELECT t.next_at > now() AND a.paused_at IS NULL\n",
                 "SELECT t.next_at > now()\n",
             ),

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from replenish.adapters.ledger import attempts
+from replenish.adapters.ledger import attempts, pages
 from replenish.adapters.ledger.attempts import PostgresLedger
 from replenish.adapters.ledger.session import make_engine
 from replenish.domain.attempt import OPEN, State
@@ -318,7 +318,8 @@ def twins(
 ) -> Iterator[Twins]:
     """Give both ledgers, empty, whose seconds last for minutes."""
     for name, seconds in SLOWED.items():
-        monkeypatch.setattr(attempts, name, seconds)
+        ours = attempts if hasattr(attempts, name) else pages
+        monkeypatch.setattr(ours, name, seconds)
         monkeypatch.setattr(ledger, name, seconds)
     engine = make_engine(
         make_database(prepare), statement_timeout_ms=9_000, lock_timeout_ms=3_000

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from replenish.adapters.ledger import queries
 from replenish.adapters.ledger.session import transaction
+from replenish.adapters.ledger.statements import recovery
 from replenish.domain.attempt import SPENT, State
 from replenish.domain.outcome import SeenIntent
 from replenish.ports import Adoption
@@ -25,7 +25,7 @@ def adopt(engine: sa.Engine, seen: Sequence[SeenIntent]) -> Adoption:
     ids = {intent.attempt for intent in seen if _is_uuid(intent.attempt)}
     adopted, waiting, unsettled = [], [], {}
     with transaction(engine) as connection:
-        rows = connection.execute(queries.KNOWN, {"ids": sorted(ids)})
+        rows = connection.execute(recovery.KNOWN, {"ids": sorted(ids)})
         known = {str(row.id): State(row.state) for row in rows}
         for intent in seen:
             if known.get(intent.attempt) in SPENT:
@@ -54,7 +54,7 @@ def _settle(connection: sa.Connection, intent: SeenIntent, state: State | None) 
         "currency": intent.amount.currency,
         "intent": intent.intent,
     }
-    found = connection.execute(queries.ADOPT, values).one()
+    found = connection.execute(recovery.ADOPT, values).one()
     if found.adopted:
         return ""
     return WAITING if found.enrolled else STRANGER
@@ -70,7 +70,7 @@ def _remember(connection: sa.Connection, intent: SeenIntent, note: str) -> bool:
         "adopted": not note,
         "note": note,
     }
-    return bool(connection.execute(queries.ORPHAN, values).scalar_one())
+    return bool(connection.execute(recovery.ORPHAN, values).scalar_one())
 
 
 def _sentence(intent: SeenIntent, note: str) -> str:

@@ -2,23 +2,21 @@
 
 import json
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from replenish.adapters.ledger import adoption, queries
+from replenish.adapters.ledger import adoption, pages
 from replenish.adapters.ledger.history import history_of
 from replenish.adapters.ledger.rules import rule_of
 from replenish.adapters.ledger.session import transaction
+from replenish.adapters.ledger.statements import batches, claiming, leasing, recovery
 from replenish.domain.account import DEAD_FOR_ALL, NO_CHARGES_OFF_SESSION, Card
 from replenish.domain.attempt import LOST_WORKERS, OPEN, SPENT, Attempt, State
 from replenish.domain.money import Money
-from replenish.domain.newcomer import caps
 from replenish.domain.outcome import SeenIntent
-from replenish.domain.policy import CutOff, Leave, Wait
+from replenish.domain.policy import CutOff
 from replenish.domain.rule import Limits, Rule
 from replenish.errors import LeaseLost
 from replenish.failpoints import failpoint
@@ -30,8 +28,6 @@ DEAD = sorted(DEAD_FOR_ALL)
 REFUSED = sorted(NO_CHARGES_OFF_SESSION)
 
 CREDIT_LEASE = 10.0  # seconds; a credit takes milliseconds, and it must be quick
-RECHECK = 60.0  # seconds until a sweep looks again at an account it left alone
-WORDS = {CutOff: "cut_off", Wait: "wait", Leave: "leave"}  # in the table `skip`
 UNCOMMITTED = {State.CHARGING: "pi_uncommitted", State.SETTLED: "done_uncommitted"}
 NUDGE = 1.5  # leases a handed-out attempt is given before it is handed out again
 
@@ -69,7 +65,7 @@ class PostgresLedger:
         """Read enrolled accounts with rule, cards and history; one statement."""
         with transaction(self._engine) as connection:
             rows = connection.execute(
-                queries.SUBJECTS,
+                claiming.SUBJECTS,
                 {
                     "accounts": list(accounts),
                     "due": due,
@@ -97,18 +93,22 @@ class PostgresLedger:
         batch = str(uuid.uuid4())
         by_id = {str(uuid.uuid4()): proposal for proposal in proposals}
         with transaction(self._engine) as connection:
-            _open_batch(connection, batch, kind, len(by_id), standings)
+            page = pages.batch_row(
+                batch, kind, proposed=len(by_id), standings=standings
+            )
+            connection.execute(batches.OPEN_BATCH, page)
             rows = self._insert(connection, batch, by_id) if by_id else ()
             lost = len(by_id) - len(rows)
             connection.execute(
-                queries.COUNT_CLAIMED,
+                batches.COUNT_CLAIMED,
                 {"id": batch, "claimed": len(rows), "lost": lost},
             )
             if standings:
-                connection.execute(queries.NOTE, self._notes(batch, standings))
+                notes = pages.skips(batch, standings) | {"actor": self._actor}
+                connection.execute(claiming.NOTE, notes)
             failpoint("claim_uncommitted")
         failpoint("claim_commit_sent")
-        claimed = tuple(_claimed(by_id[str(row.id)], row, batch) for row in rows)
+        claimed = tuple(pages.opened(by_id[str(row.id)], row, batch) for row in rows)
         cut = any(isinstance(s.decision, CutOff) for s in standings)
         return Claims(batch, claimed, exhausted=cut)
 
@@ -116,7 +116,7 @@ class PostgresLedger:
         self, connection: sa.Connection, batch: str, by_id: Mapping[str, Proposal]
     ) -> Sequence[sa.Row[Any]]:
         limits = self._limits
-        values = _claim_values(by_id, limits)
+        values = pages.proposed(by_id, limits)
         values |= {
             "batch": batch,
             "actor": self._actor,
@@ -127,23 +127,10 @@ class PostgresLedger:
             "declines_day": limits.card_declines_24h,
             "declines_month": limits.card_declines_30d,
         }
-        rows = connection.execute(queries.CLAIM, values).all()
+        rows = connection.execute(claiming.CLAIM, values).all()
         accounts = [row.account_id for row in rows]
-        connection.execute(queries.MARK_LOW, {"accounts": accounts})
+        connection.execute(claiming.MARK_LOW, {"accounts": accounts})
         return rows
-
-    def _notes(self, batch: str, standings: Sequence[Standing]) -> dict[str, Any]:
-        return {
-            "batch": batch,
-            "actor": self._actor,
-            "recheck": RECHECK,
-            "accounts": [standing.account for standing in standings],
-            "decisions": [WORDS[type(standing.decision)] for standing in standings],
-            "reasons": [standing.decision.reason for standing in standings],
-            "details": [standing.decision.detail for standing in standings],
-            "untils": [_until(standing.decision) for standing in standings],
-            "availables": [standing.available for standing in standings],
-        }
 
     def take(self, account: str, *, worker: str, alone: bool = False) -> Attempt | None:
         """Lease the account's open attempt, or None if there is none to be had."""
@@ -156,7 +143,7 @@ class PostgresLedger:
             "seconds": self._lease,
         }
         with transaction(self._engine) as connection:
-            row = connection.execute(queries.TAKE, values).mappings().first()
+            row = connection.execute(leasing.TAKE, values).mappings().first()
         return _attempt(row) if row else None
 
     def advance(
@@ -186,7 +173,7 @@ class PostgresLedger:
             "seconds": CREDIT_LEASE if to is State.CHARGED else self._lease,
         }
         with transaction(self._engine) as connection:
-            row = connection.execute(queries.ADVANCE, values).mappings().first()
+            row = connection.execute(leasing.ADVANCE, values).mappings().first()
             if row is None:
                 raise _lease_lost(attempt)
             if to is State.SETTLED:
@@ -204,41 +191,41 @@ class PostgresLedger:
             "reason": reason,
         }
         with transaction(self._engine) as connection:
-            connection.execute(queries.PUT_BACK, values)
+            connection.execute(leasing.PUT_BACK, values)
 
     def holds(self, attempt: Attempt) -> bool:
         """Say whether the lease stands and nothing has stopped the charge since."""
         values = {"id": attempt.id, "lease": attempt.lease}
         with transaction(self._engine) as connection:
-            return bool(connection.execute(queries.HOLDS, values).scalar())
+            return bool(connection.execute(leasing.HOLDS, values).scalar())
 
     def came_late(self, attempt: Attempt) -> None:
         """Count no worker as lost of an attempt whose earlier worker is alive."""
         with transaction(self._engine) as connection:
-            connection.execute(queries.CAME_LATE, {"id": attempt.id})
+            connection.execute(leasing.CAME_LATE, {"id": attempt.id})
 
     def uncredited(self, reasons: Sequence[str], *, limit: int) -> int:
         """Count charged attempts that wait for one of these reasons, up to a limit."""
         values = {"reasons": list(reasons), "limit": limit}
         with transaction(self._engine) as connection:
-            return int(connection.execute(queries.UNCREDITED, values).scalar_one())
+            return int(connection.execute(recovery.UNCREDITED, values).scalar_one())
 
     def waiting(self, reason: str) -> str | None:
         """Give an account whose attempt, not charged, waits for this; None: nobody."""
         with transaction(self._engine) as connection:
-            found = connection.execute(queries.WAITING, {"reason": reason})
+            found = connection.execute(recovery.WAITING, {"reason": reason})
             return found.scalar_one_or_none()
 
     def wake(self, reason: str) -> None:
         """Let attempts that wait for this go on at once; the charged need it not."""
         with transaction(self._engine) as connection:
-            connection.execute(queries.WAKE, {"reason": reason})
+            connection.execute(recovery.WAKE, {"reason": reason})
 
     def stranded(self, *, limit: int) -> Sequence[str]:
         """List accounts whose open attempt nobody works on, and push them on."""
         with transaction(self._engine) as connection:
             rows = connection.execute(
-                queries.STRANDED,
+                recovery.STRANDED,
                 {"limit": limit, "patience": self._nudge, "most": LOST_WORKERS},
             )
             first = sorted(rows, key=lambda row: row.state != State.CHARGED)
@@ -259,7 +246,7 @@ class PostgresLedger:
             "available": evidence.get("available"),
             "threshold": self._defaults.threshold,
         }
-        connection.execute(queries.FUNDED, values)
+        connection.execute(leasing.FUNDED, values)
 
     def _follow(
         self,
@@ -269,11 +256,11 @@ class PostgresLedger:
         verdict: Verdict | None,
     ) -> None:
         if to not in OPEN and to is not State.SETTLED:
-            connection.execute(queries.LOOK_AGAIN, {"account": attempt.account})
+            connection.execute(leasing.LOOK_AGAIN, {"account": attempt.account})
         if verdict is None:
             return
         connection.execute(
-            queries.MARK_CARD,
+            leasing.MARK_CARD,
             {
                 "card": int(attempt.card.id) if attempt.card.id else None,
                 "dead": verdict.dead,
@@ -282,7 +269,7 @@ class PostgresLedger:
         )
         if verdict.pause:
             connection.execute(
-                queries.PAUSE,
+                leasing.PAUSE,
                 {
                     "account": attempt.account,
                     "reason": verdict.pause,
@@ -297,63 +284,6 @@ class PostgresLedger:
             history=history_of(row),
             now=row["now"],
         )
-
-
-def _open_batch(
-    connection: sa.Connection,
-    batch: str,
-    kind: str,
-    proposed: int,
-    standings: Sequence[Standing],
-) -> None:
-    skipped = Counter(str(standing.decision.reason) for standing in standings)
-    values = {
-        "id": batch,
-        "kind": kind,
-        "selected": proposed + len(standings),
-        "skipped": json.dumps(skipped),
-    }
-    connection.execute(queries.OPEN_BATCH, values)
-
-
-def _until(decision: CutOff | Wait | Leave) -> datetime | None:
-    return None if isinstance(decision, Leave) else decision.until
-
-
-def _claim_values(by_id: Mapping[str, Proposal], limits: Limits) -> dict[str, Any]:
-    """Give a column each; the caps are those of a newcomer where it is one."""
-    proposals = by_id.values()
-    rules = [_caps(proposal, limits) for proposal in proposals]
-    return {
-        "ids": list(by_id),
-        "accounts": [proposal.subject.account for proposal in proposals],
-        "cards": [int(proposal.top_up.card.id) for proposal in proposals],
-        "amounts": [proposal.top_up.amount.amount for proposal in proposals],
-        "currencies": [proposal.top_up.amount.currency for proposal in proposals],
-        "availables": [proposal.available for proposal in proposals],
-        "cap_days": [rule.cap_day for rule in rules],
-        "cap_months": [rule.cap_month for rule in rules],
-        "count_days": [rule.count_day for rule in rules],
-        "cooldowns": [rule.cooldown.total_seconds() for rule in rules],
-        "zones": [rule.time_zone for rule in rules],
-    }
-
-
-def _caps(proposal: Proposal, limits: Limits) -> Rule:
-    subject, card = proposal.subject, proposal.top_up.card
-    return caps(subject.rule, subject.history, card, subject.now, limits=limits)
-
-
-def _claimed(proposal: Proposal, row: sa.Row[Any], batch: str | None) -> Attempt:
-    return Attempt(
-        id=str(row.id),
-        account=proposal.subject.account,
-        card=proposal.top_up.card,
-        amount=proposal.top_up.amount,
-        state=State.CLAIMED,
-        claimed_at=row.claimed_at,
-        batch=batch,
-    )
 
 
 def _attempt(row: sa.RowMapping) -> Attempt:

@@ -1,7 +1,7 @@
 """Breakers: tripped and ended by what stands in the rows; `replenish.ports.Breakers`.
 
 Not on the hot path: looked over after each decline and by every reconcile. Claims and
-second looks read the row that stands in their own statements (`queries`).
+second looks read the row that stands in their own statements (`statements`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from replenish.adapters.ledger import queries
 from replenish.adapters.ledger.session import transaction
+from replenish.adapters.ledger.statements import cut_offs, lows, stops
 from replenish.domain.policy import CutOff
 from replenish.ports import KEY_REFUSED
 
@@ -23,7 +23,7 @@ class PostgresCutOffs:
         """Page the accounts last seen low whose service still stands."""
         values = {"batch": batch, "after": after, "limit": limit}
         with transaction(self._engine) as connection:
-            return [row.id for row in connection.execute(queries.LOW, values)]
+            return [row.id for row in connection.execute(lows.LOW, values)]
 
     def begin(self, account: str, cut: CutOff, *, available: Decimal) -> bool:
         """Write a cut-off down before it happens; False if it stands already."""
@@ -35,25 +35,25 @@ class PostgresCutOffs:
             "actor": self._actor,
         }
         with transaction(self._engine) as connection:
-            return connection.execute(queries.BEGIN_CUT, values).first() is not None
+            return connection.execute(cut_offs.BEGIN_CUT, values).first() is not None
 
     def done(self, account: str) -> None:
         """Take note that the package has just ended the service, at our word."""
         values = {"account": account, "actor": self._actor}
         with transaction(self._engine) as connection:
-            connection.execute(queries.DONE_CUT, values)
+            connection.execute(cut_offs.DONE_CUT, values)
 
     def standing(self, *, after: str, limit: int) -> Sequence[str]:
         """Page the accounts whose service we have ended, or were about to."""
         values = {"after": after, "limit": limit}
         with transaction(self._engine) as connection:
-            rows = connection.execute(queries.STANDING, values)
+            rows = connection.execute(cut_offs.STANDING, values)
             return [row.account_id for row in rows]
 
     def is_standing(self, account: str) -> bool:
         """Say whether this account is one of them."""
         with transaction(self._engine) as connection:
-            found = connection.execute(queries.IS_STANDING, {"account": account})
+            found = connection.execute(cut_offs.IS_STANDING, {"account": account})
             return found.first() is not None
 
     def restored(
@@ -67,7 +67,7 @@ class PostgresCutOffs:
             "actor": self._actor,
         }
         with transaction(self._engine) as connection:
-            connection.execute(queries.RESTORED, values)
+            connection.execute(cut_offs.RESTORED, values)
 
 
 class PostgresStops:
@@ -80,16 +80,16 @@ class PostgresStops:
         """Stop; the first reason stands, but for one that would end by itself."""
         values = {"reason": reason, "passing": KEY_REFUSED}
         with transaction(self._engine) as connection:
-            connection.execute(queries.STOP, values)
+            connection.execute(stops.STOP, values)
 
     def reason(self) -> str | None:
         """Give the reason why all charging is stopped, or None."""
         with transaction(self._engine) as connection:
-            row = connection.execute(queries.STOP_REASON).first()
+            row = connection.execute(stops.STOP_REASON).first()
         return row.reason if row else None
 
     def resume(self, seen: str | None = None) -> bool:
         """Lift the stop; only while that reason stands, if one is given."""
         with transaction(self._engine) as connection:
-            lifted = connection.execute(queries.RESUME, {"seen": seen})
+            lifted = connection.execute(stops.RESUME, {"seen": seen})
             return lifted.first() is not None

@@ -12,7 +12,7 @@ from replenish.domain.decision import CardHistory, History, Obstacle, Reason
 
 
 def history_of(row: sa.RowMapping) -> History:
-    """Read a row of `queries.SUBJECTS`."""
+    """Read a row of `claiming.SUBJECTS`."""
     return History(
         consent=row["consent_at"] is not None,
         day_ends=row["day_ends"],

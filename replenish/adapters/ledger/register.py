@@ -13,7 +13,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from replenish.adapters.ledger import card_file, queries
+from replenish.adapters.ledger import card_file
 from replenish.adapters.ledger import models as m
 from replenish.adapters.ledger.journal import record
 from replenish.adapters.ledger.rules import (
@@ -27,6 +27,7 @@ from replenish.adapters.ledger.rules import (
     rule_row,
 )
 from replenish.adapters.ledger.session import transaction
+from replenish.adapters.ledger.statements import leasing
 from replenish.adapters.ledger.turns import release
 from replenish.adapters.ledger.zones import refuse_unknown
 from replenish.domain.account import Card
@@ -190,7 +191,7 @@ class Register:
         with transaction(self._engine) as connection:
             _lock(connection, account)
             values = {"account": account, "reason": reason, "actor": actor}
-            return connection.execute(queries.PAUSE, values).first() is not None
+            return connection.execute(leasing.PAUSE, values).first() is not None
 
     def resume(self, account: str, *, actor: str) -> bool:
         """End a pause, a quarantine, or the wait after too many declines.

@@ -1,7 +1,7 @@
 """Whose turns lose their workers: `replenish.ports.Turns` over PostgreSQL.
 
 A turn on an open attempt is its lease: one that is over and was neither moved on nor
-given back has lost its worker (`queries.LOST`, counted by the next who takes it). A
+given back has lost its worker (`predicates.LOST`, counted by the next who takes it). A
 turn without an attempt is a row of `turn`, gone when it ended in order.
 """
 
@@ -9,16 +9,14 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from replenish.adapters.ledger.queries import LOST
 from replenish.adapters.ledger.session import transaction
-from replenish.domain.attempt import LOST_WORKERS, OPEN
+from replenish.adapters.ledger.statements.predicates import LOST, OPEN
+from replenish.domain.attempt import LOST_WORKERS
 from replenish.ports import Lost
 
 PATIENCE = 10.0  # seconds a turn without an attempt may last: some reads and a claim
 FIRST_GAP, LONGEST_GAP = 60.0, 3600.0  # seconds between two tries alone, doubling
 FORGOTTEN = 86_400.0  # seconds after which a lost turn is history
-
-_OPEN = ", ".join(f"'{state}'" for state in sorted(OPEN))
 
 _BEGIN = sa.text("""
 /* Begin a turn, or learn that the account has lost too many workers. The one before
@@ -45,7 +43,7 @@ _LOST = sa.text(f"""
 SELECT s.* FROM (
   SELECT t.account_id, t.state, {LOST} AS lost, t.actor AS worker
   FROM replenish.attempt t
-  WHERE t.state IN ({_OPEN}) AND t.next_at <= now() AND {LOST} >= :most
+  WHERE t.state IN {OPEN} AND t.next_at <= now() AND {LOST} >= :most
   UNION ALL
   SELECT u.account_id, '', u.lost + 1, u.worker FROM replenish.turn u
   WHERE u.until <= now() AND u.lost + 1 >= :most
@@ -80,7 +78,7 @@ _ALONE = sa.text(f"""
    waits that grow with the workers lost since. */
 SELECT t.account_id FROM replenish.attempt t
 JOIN replenish.account a ON a.id = t.account_id
-WHERE a.quarantined_at IS NOT NULL AND t.state IN ({_OPEN})
+WHERE a.quarantined_at IS NOT NULL AND t.state IN {OPEN}
   AND t.next_at + make_interval(secs => CASE WHEN t.lost < :most THEN 0
         ELSE least(:first * 2 ^ least(t.lost - :most, 20), :longest) END) <= now()
 ORDER BY t.next_at LIMIT :limit
@@ -95,7 +93,7 @@ forgotten AS (
   DELETE FROM replenish.turn WHERE account_id IN (SELECT id FROM held))
 UPDATE replenish.attempt
 SET lost = 0, lease = NULL, next_at = now(), nudge_at = now()
-WHERE account_id IN (SELECT id FROM held) AND state IN ({_OPEN})
+WHERE account_id IN (SELECT id FROM held) AND state IN {OPEN}
 """)  # noqa: S608 built from constants only
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 import sqlalchemy as sa
 
-from replenish.adapters.ledger import attempts
+from replenish.adapters.ledger import pages
 from replenish.domain.policy import CutOff, Leave, Reason
 from replenish.ports import Claims, Standing, Subject
 from tests.integration.ledger.claims import claim, propose
@@ -200,7 +200,7 @@ def test_a_reason_is_journalled_when_it_is_new(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("until", "seconds"),
-    [(None, attempts.RECHECK), (10, 10), (3600, attempts.RECHECK)],
+    [(None, pages.RECHECK), (10, 10), (3600, pages.RECHECK)],
 )
 def test_who_is_left_alone_is_looked_at_again_before_long(
     world: World, until: int | None, seconds: float

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from replenish.adapters.billing.bundled import BundledBilling
-from replenish.adapters.ledger import queries
 from replenish.adapters.ledger.session import make_engine
+from replenish.adapters.ledger.statements import leasing
 from replenish.domain.breaker import Tolerance
 from replenish.domain.enrolment import Overrides
 from replenish.domain.money import Money
@@ -439,7 +439,7 @@ def test_a_fraud_decline_holds_an_account_that_was_paused_already(
     assert told == [("holidays",), ("held for review: stolen_card",)]
     pause = {"account": "1001", "reason": "held for review: stolen_card"}
     with world.engine.begin() as connection:  # the same reason again
-        connection.execute(queries.PAUSE, {**pause, "actor": "test"})
+        connection.execute(leasing.PAUSE, {**pause, "actor": "test"})
     assert world.ask("SELECT pause_reason FROM replenish.account") == reasons
 
 

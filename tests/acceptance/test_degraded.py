@@ -14,12 +14,14 @@ import sqlalchemy as sa
 
 from replenish.embedded import places, postgres
 from replenish.embedded import redis as embedded_redis
+from replenish.pipeline.replenish import STUCK
 from tests import checker
 from tests.acceptance.site import Site, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.deep, pytest.mark.timeout(240)]
 
 EXHAUSTED = 2001
+OTHERS = 8  # accounts beside the one that has the trouble
 
 
 @pytest.fixture
@@ -208,6 +210,39 @@ def test_without_the_billing_package_nobody_is_charged_or_cut_off(site: Site) ->
     until(lambda: explained(site, doomed), seconds=30, what="explained")
     until(lambda: not site.unclosed(), seconds=30, what="every batch closed")
     checker.holds(site.verify(), charges=4)
+
+
+@pytest.mark.parametrize("held", [1, STUCK - 1])
+def test_a_row_that_somebody_holds_makes_only_its_own_account_wait(
+    site: Site, held: int
+) -> None:
+    """Ours never queue behind the package's own transaction; what was paid is kept."""
+    refs = site.enrol(OTHERS + held)
+    locked, others = refs[:held], refs[held:]
+    site.watch(refs)
+    with site.app.billing_engine.connect() as theirs:
+        lock = sa.text(
+            "SELECT FROM billing.account WHERE number = ANY(:refs) FOR UPDATE"
+        )
+        theirs.execute(lock, {"refs": list(locked)})
+        site.worker("one", "-c", "2")
+        site.beat()
+        until(lambda: site.settled(*others), seconds=60, what="the others credited")
+        until(lambda: waits(site) == set(locked), seconds=30, what="said why it waits")
+        assert not site.settled(*locked)
+
+    until(lambda: site.settled(*locked), seconds=20, what="credited once let go")
+    until(lambda: not site.unclosed(), seconds=30, what="every batch closed")
+    checker.holds(site.verify(), charges=len(refs))
+
+
+def waits(site: Site) -> set[str]:
+    """Name the charged accounts whose credit has met the package, and waits."""
+    rows = site.ledger(
+        "SELECT account_id FROM replenish.attempt"
+        " WHERE state = 'charged' AND lease IS NULL AND reason <> ''"
+    )
+    return {row["account_id"] for row in rows}
 
 
 def with_connections(site: Site, *, allowed: bool) -> None:

@@ -1,7 +1,8 @@
 """A MariaDB of the tests' own: one server a worker, one database a test.
 
 `pytest --mysql mysql+pymysql://root@HOST/` tries another server instead, such as a
-MySQL of the version that an operator has; databases are made there and dropped again.
+MySQL of the version that an operator has (with `-n 0`: its roles are of the whole
+server); databases are made there and dropped again.
 """
 
 import os

@@ -111,7 +111,8 @@ def _rows(
     connection: sa.Connection, calls: Calls, last: int, limit: int
 ) -> list[sa.Row[Any]]:
     query = sa.text(
-        f"SELECT {calls.id} AS id, {calls.account} AS account FROM {calls.table}"  # noqa: S608
+        f"SELECT {calls.id} AS id, {calls.account} AS account"  # noqa: S608
+        f" FROM {calls.table} {calls.by_key}"
         f" WHERE {calls.id} > :last ORDER BY {calls.id} LIMIT :limit"
     )
     return list(connection.execute(query, {"last": last, "limit": limit}))

@@ -183,7 +183,7 @@ def _first(connection: sa.Connection, log: Log) -> int:
     low, high = ends[0] or 0, max((ends[1] or 0) - NEWEST, ends[0] or 0)
     probe = sa.text(
         f"SELECT MAX(d.at) < NOW() - INTERVAL {LOOK_BACK} FROM ("  # noqa: S608
-        f"SELECT {log.date} AS at FROM {log.table} WHERE {log.id} >= :id"
+        f"SELECT {log.date} AS at FROM {log.table} {log.by_key} WHERE {log.id} >= :id"
         f" ORDER BY {log.id} LIMIT {TOGETHER}) AS d"
     )
     while low < high:

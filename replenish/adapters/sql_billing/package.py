@@ -55,11 +55,12 @@ class SqlBilling:
             f" {of.state} AS state, {of.name} AS name, {of.email} AS email,"
             f" {of.expired} AS expired"
         )
-        rows = f"SELECT {columns} FROM {of.table} WHERE {of.only}"  # noqa: S608 a profile
+        rows = f"SELECT {columns} FROM {of.table}"  # noqa: S608 a profile
         self._page = sa.text(
-            f"{rows} AND {of.id} > :after ORDER BY {of.id} LIMIT :limit"
+            f"{rows} {of.by_key} WHERE {of.only}"
+            f" AND {of.id} > :after ORDER BY {of.id} LIMIT :limit"
         )
-        self._these = sa.text(f"{rows} AND {of.id} IN :ids").bindparams(
+        self._these = sa.text(f"{rows} WHERE {of.only} AND {of.id} IN :ids").bindparams(
             sa.bindparam("ids", expanding=True)
         )
         self._suspend = self._set(of.active, of.suspended, only_at_most=True)

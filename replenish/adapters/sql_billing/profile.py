@@ -18,6 +18,7 @@ class Accounts:
 
     Attributes:
         table: with its alias: `pkg_user u`.
+        by_key: said after it where a page is read in the order of the key.
         only: which rows are customers.
         id: the primary key, a number; pages go by it, and as text it is the ref.
         available: what may still be spent; the sign rule stands here.
@@ -40,6 +41,7 @@ class Accounts:
     name: str
     email: str
     expired: str = "FALSE"
+    by_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,13 @@ class Log:
     Attributes:
         table, id, date: the date rises with the id, but for rows that an operator
             has dated otherwise.
+        by_key: said after the table where it is read in the order of the id.
     """
 
     table: str
     id: str = "id"
     date: str = "date"
+    by_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +135,14 @@ class Calls:
         account: the column with the account's primary key.
         settles: seconds after which a seen account is listed once more, because the
             package debits in a statement of its own after writing the record.
+        by_key: said after the table where it is read in the order of the id.
     """
 
     table: str
     account: str
     id: str = "id"
     settles: float = 0.0
+    by_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from replenish.adapters.sql_billing import grants
 from replenish.adapters.sql_billing.package import SqlBilling
@@ -48,8 +49,18 @@ def least(site: PackageSite) -> Iterator[SqlBilling]:
     operate(site, *([] if mysql else [f"DROP OWNED BY {ROLE}"]), f"DROP USER {ROLE}")
 
 
+def is_mariadb(site: PackageSite) -> bool:
+    """Whether it lives on MariaDB, and not on MySQL or PostgreSQL."""
+    with site.engine.connect() as connection:
+        version = connection.execute(sa.text("SELECT version()")).scalar_one()
+    return "MariaDB" in str(version)
+
+
 def operate(site: PackageSite, *statements: str) -> None:
-    """Change something as an operator would."""
+    """Change something as an operator would; the packages' dates of zeros stay."""
+    mysql = site.profile.dialect == "mysql"
+    lax = ("SET @ours = @@sql_mode", "SET SESSION sql_mode = ''") if mysql else ()
+    strict = ("SET SESSION sql_mode = @ours",) if mysql else ()
     with site.engine.begin() as connection:
-        for statement in statements:
+        for statement in (*lax, *statements, *strict):
             connection.exec_driver_sql(statement)

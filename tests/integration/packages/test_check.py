@@ -14,7 +14,7 @@ from replenish.adapters.sql_billing.session import make_engine
 from replenish.domain.money import Money
 from replenish.errors import BillingUnavailable
 from tests.contract.package_sites import PackageSite, tried
-from tests.integration.packages.conftest import ROLE, operate
+from tests.integration.packages.conftest import ROLE, is_mariadb, operate
 
 pytestmark = pytest.mark.integration
 
@@ -46,7 +46,8 @@ def test_what_the_package_is_is_told_and_is_no_fault(site: PackageSite) -> None:
 
     assert list(site.package.check()) == []
     assert first.startswith(f"{name} {versions[name]} on ")
-    assert ("MariaDB" if mysql else "PostgreSQL") in first
+    server = "MariaDB" if is_mariadb(site) else "MySQL"
+    assert (server if mysql else "PostgreSQL") in first
     assert (f"tables {engine}," if mysql else "schema public,") in first
 
 
@@ -175,13 +176,14 @@ def test_rights_that_come_by_a_role_or_by_everything_count(
 ) -> None:
     """No false alarm."""
     mysql = site.profile.dialect == "mysql"
+    whose = "FOR" if is_mariadb(site) else "TO"
     everything = (
         (
             "CREATE ROLE IF NOT EXISTS billing_all",
             f"GRANT ALL PRIVILEGES ON `{site.engine.url.database}`.* TO billing_all",
             f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {ROLE}",
             f"GRANT billing_all TO {ROLE}",
-            f"SET DEFAULT ROLE billing_all FOR {ROLE}",
+            f"SET DEFAULT ROLE billing_all {whose} {ROLE}",
         )
         if mysql
         else (

@@ -68,15 +68,17 @@ def forbidden(site: PackageSite) -> list[str]:
     """Give what a role of ours must not do with this package."""
     profile = site.profile
     found: list[str] = []
-    for table, columns in profile.needs.items():
+    mark = "`" if is_mysql(site) else '"'
+    for name, columns in profile.needs.items():
+        table = f"{mark}{name}{mark}"
         found += [
             f"DELETE FROM {table}",  # noqa: S608 ours
             f"DROP TABLE {table}",
             f"ALTER TABLE {table} ADD COLUMN ours int",
         ]
-        for fixed in sorted(set(columns) - set(profile.updates.get(table, ())))[:1]:
+        for fixed in sorted(set(columns) - set(profile.updates.get(name, ())))[:1]:
             found.append(f"UPDATE {table} SET {fixed} = {fixed}")  # noqa: S608 ours
-        if table not in profile.inserts:
+        if name not in profile.inserts:
             found.append(f"INSERT INTO {table} ({columns[0]}) VALUES (NULL)")  # noqa: S608 ours
     for table, columns in profile.secrets.items():
         found += [f"SELECT {column} FROM {table}" for column in columns]  # noqa: S608 ours

@@ -50,7 +50,7 @@ faults: .venv/.stamp ## Break everything, check the books, print what was shown;
 	@$(BIN)/python -m tests.scoreboard run
 
 soak: .venv/.stamp ## Break everything for MINUTES=60, and watch that nothing grows
-	@$(BIN)/python -m tests.chaos --soak $(or $(MINUTES),60) --json .faults/soak.json
+	@$(BIN)/python -m tests.scoreboard soak $(or $(MINUTES),60)
 
 planted: .venv/.stamp ## Plant defects one at a time; the checker must name each
 	$(BIN)/python -m tests.planted

@@ -10,7 +10,9 @@ after the other. Meanwhile we are, in turns and again in every round:
 - **idle**: nothing of ours runs;
 - **hot**: a hot sweep every second, as in production;
 - **full**: full sweeps one after the other, with the pause of `FULL_SWEEP_PAUSE`;
-- **credits**: one credit after the other, on accounts that are talking.
+- **credits**: one credit after the other, on accounts that are talking;
+- **idle again**: the same as the first, last of each round: what differs between these
+  two is the machine's doing and not ours.
 
 Each line gives the median and 99th percentile of the paced hang-ups, how much more than
 idle that is, and how many a second the unpaced were, from all rounds together. The
@@ -119,6 +121,7 @@ def _measure(
         "hot": lambda over: _sweeping(services, Kind.HOT, over, pause=1.0),
         "full": lambda over: _sweeping(services, Kind.FULL, over, pause=0.0),
         "credits": lambda over: _crediting(services, refs, over),
+        "idle again": _idling,
     }
     times: dict[str, list[float]] = {each: [] for each in conditions}
     rates: dict[str, list[float]] = {each: [] for each in conditions}

@@ -1,11 +1,12 @@
 """All parts of the fault suite in one go, and the table of what they have shown.
 
     python -m tests.scoreboard run      # every part, then the table; `make faults`
+    python -m tests.scoreboard soak 60  # chaos for so many minutes; `make soak`
     python -m tests.scoreboard          # the table of the last run again
 
 Each part leaves small files of JSON in `.faults/`. A part that fails, that leaves none,
 or that shows less than its floor fails the whole. After a good run the table stands
-in `docs/reliability.md`, between its markers.
+in `docs/reliability.md`, between its markers; so does that of a soak.
 """
 
 import argparse
@@ -29,7 +30,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".faults"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- scoreboard: generated -->", "<!-- end of scoreboard -->"
+SCOREBOARD = ("<!-- scoreboard: generated -->", "<!-- end of scoreboard -->")
+SOAK = ("<!-- soak: generated -->", "<!-- end of soak -->")
 
 _PYTHON = (sys.executable, "-m")
 PARTS: Mapping[str, Sequence[str]] = {
@@ -127,16 +129,32 @@ ROWS = (
 def main() -> int:
     """Run or read; 0 when every part passed and every figure is as it must be."""
     parser = argparse.ArgumentParser(prog="python -m tests.scoreboard")
-    parser.add_argument("what", nargs="?", choices=["run", "show"], default="show")
+    parser.add_argument(
+        "what", nargs="?", choices=["run", "soak", "show"], default="show"
+    )
+    parser.add_argument("minutes", nargs="?", type=float, default=60.0, help="of soak")
     given = parser.parse_args()
+    if given.what == "soak":
+        return _soak(given.minutes)
     failed, took = _run() if given.what == "run" else ([], 0.0)
     results = list(_results())
     good = _print(results) and not failed
     for name in failed:
         sys.stderr.write(f"Failed: {name}\n")
     if given.what == "run" and good:
-        PAGE.write_text(_with_table(PAGE.read_text("utf-8"), results, took), "utf-8")
+        _publish(SCOREBOARD, _scores(results, took))
     return 0 if good else 1
+
+
+def _soak(minutes: float) -> int:
+    """Let chaos go on for long; a good one is published."""
+    RESULTS.mkdir(exist_ok=True)
+    told = RESULTS / "soak.json"
+    command = (*_PYTHON, "tests.chaos", "--soak", str(minutes), "--json", str(told))
+    done = subprocess.run(command, cwd=ROOT, check=False)  # noqa: S603 ours
+    if done.returncode == 0:
+        _publish(SOAK, _endurance(json.loads(told.read_text("utf-8"))))
+    return done.returncode
 
 
 def _run() -> tuple[list[str], float]:
@@ -196,42 +214,69 @@ def _print(results: Sequence[Mapping[str, Any]]) -> bool:
     return good
 
 
-def _with_table(page: str, results: Sequence[Mapping[str, Any]], took: float) -> str:
-    """Put the table between the markers of the page."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    lines = [
-        BEGIN,
-        f"{datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, {_machine()}:",
-        f"{took / 60:.1f} minutes.",
-        "",
-        "| what was done | found | must be |",
-        "|---|---:|---|",
-        *(
-            f"| {row.what} | {_shown(row.found(results))} | {row.bound} |"
-            for row in ROWS
-        ),
-        "",
-        *_times(results),
-        END,
-    ]
-    return before + "\n".join(lines) + after
+def _publish(markers: tuple[str, str], lines: Iterator[str]) -> None:
+    """Put lines between two markers of the page."""
+    begin, end = markers
+    page = PAGE.read_text("utf-8")
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(before + "\n".join([begin, *lines, end]) + after, "utf-8")
 
 
-def _times(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Tell how long things took, and how much a run without violations proves."""
+def _scores(results: Sequence[Mapping[str, Any]], took: float) -> Iterator[str]:
+    """Tell what a run of every part has shown."""
+    yield _where(took / 60)
+    yield ""
+    yield "| what was done | found | must be |"
+    yield "|---|---:|---|"
+    for row in ROWS:
+        yield f"| {row.what} | {_shown(row.found(results))} | {row.bound} |"
+    yield ""
     for chaos in (each for each in results if each.get("part") == "chaos"):
-        yield "| seconds, 99 of 100 | without faults | under chaos |"
-        yield "|---|---:|---:|"
-        for watch, quiet in chaos["quiet"].items():
-            slow = chaos["chaos"][watch]
-            yield f"| {watch} | {quiet['p99']:.2f} | {slow['p99']:.2f} |"
-        yield ""
-        yield (
-            f"No violation in {chaos['charges']:,} charges means, at 95 %, fewer than"
-            f" one in {chaos['charges'] / 3:,.0f}, under that load of faults (rule of"
-            " three)."
-        )
+        yield from _times(chaos)
+
+
+def _endurance(soak: Mapping[str, Any]) -> Iterator[str]:
+    """Tell what a soak has shown, and what its first and last minute looked like."""
+    yield _where(soak["seconds"] / 60)
+    yield ""
+    yield (
+        f"{soak['faults']:,} faults of processes and servers, {soak['gateway_faults']:,}"
+        f" of {soak['gateway_requests']:,} answers of the gateway lost or wrong,"
+        f" {soak['messages']:,} messages replayed; {soak['calls']:,} calls,"
+        f" {soak['charges']:,} charges; {soak['checks']:,} checks of all books,"
+        f" {soak['violations']} violations; all was well again {soak['converged']} s"
+        f" after healing; longest time without any charge {soak['standstill']} s."
+    )
+    yield ""
+    yield "| what must not grow | first minute | last minute |"
+    yield "|---|---:|---:|"
+    for name, (first, last) in soak["growth"].items():
+        yield f"| {name} | {first:,.0f} | {last:,.0f} |"
+    yield ""
+    yield from _times(soak)
+
+
+def _where(minutes: float) -> str:
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`, {_machine()}:"
+        f" {minutes:.1f} minutes."
+    )
+
+
+def _times(chaos: Mapping[str, Any]) -> Iterator[str]:
+    """Tell how long things took, and how much a run without violations proves."""
+    yield "| seconds, 99 of 100 | without faults | under chaos |"
+    yield "|---|---:|---:|"
+    for watch, quiet in chaos["quiet"].items():
+        slow = chaos["chaos"][watch]
+        yield f"| {watch} | {quiet['p99']:.2f} | {slow['p99']:.2f} |"
+    yield ""
+    yield (
+        f"No violation in {chaos['charges']:,} charges means, at 95 %, fewer than"
+        f" one in {chaos['charges'] / 3:,.0f}, under that load of faults (rule of"
+        " three)."
+    )
 
 
 def _shown(value: float | None) -> str:

@@ -369,6 +369,9 @@ class Ledger(Protocol):
     def uncredited(self, reasons: Sequence[str], *, limit: int) -> int:
         """Count charged attempts that wait for one of these reasons, up to a limit."""
 
+    def misused(self, *, limit: int) -> int:
+        """Count accounts held for `MISUSE` in the last quarter of an hour."""
+
     def waiting(self, reason: str) -> str | None:
         """Give an account whose attempt, not charged, waits for this; None: nobody."""
 
@@ -608,6 +611,7 @@ class Turns(Protocol):
         """
 
 
+MISUSE = "the gateway refused our request"  # how the reason of such a pause begins
 KEY_REFUSED = "gateway key refused"  # how the reason of a stop begins that ends itself
 
 

@@ -241,8 +241,9 @@ def _endurance(soak: Mapping[str, Any]) -> Iterator[str]:
     yield _where(soak["seconds"] / 60)
     yield ""
     yield (
-        f"{soak['faults']:,} faults of processes and servers, {soak['gateway_faults']:,}"
-        f" of {soak['gateway_requests']:,} answers of the gateway lost or wrong,"
+        f"{soak['faults']:,} faults of processes and servers,"
+        f" {soak['gateway_faults']:,} of {soak['gateway_requests']:,} answers of the"
+        " gateway lost or wrong,"
         f" {soak['messages']:,} messages replayed; {soak['calls']:,} calls,"
         f" {soak['charges']:,} charges; {soak['checks']:,} checks of all books,"
         f" {soak['violations']} violations; all was well again {soak['converged']} s"

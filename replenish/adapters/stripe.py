@@ -228,6 +228,9 @@ class _Requests:
     def payment_method(self, method: str) -> Answer:
         return self._ask("card", lambda api: api.v1.payment_methods.retrieve(method))
 
+    def customer(self, customer: str) -> Answer:
+        return self._ask("customer", lambda api: api.v1.customers.retrieve(customer))
+
     def _ask(
         self, endpoint: str, call: Callable[[stripe.StripeClient], object]
     ) -> Answer:

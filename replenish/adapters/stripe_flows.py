@@ -14,6 +14,7 @@ from replenish.adapters.stripe_declines import VAGUE
 from replenish.adapters.stripe_refusal import (
     BROKEN,
     GARBLED,
+    MISSING,
     NOT_FOUND,
     PAYMENT_REQUIRED,
     WRONG_STATE,
@@ -21,6 +22,7 @@ from replenish.adapters.stripe_refusal import (
     Json,
     Refusal,
     inner,
+    key_refused,
     no_list,
     page_of,
     text,
@@ -87,6 +89,9 @@ class Wire(Protocol):
     def payment_method(self, method: str) -> Answer:
         """Read a payment method."""
 
+    def customer(self, customer: str) -> Answer:
+        """Read a customer; a deleted one is still there and says so."""
+
 
 class Charging:
     """`replenish.ports.CardGateway` over a wire to Stripe."""
@@ -119,8 +124,22 @@ class Charging:
             if not refusal.replayed:
                 break
         if refusal.blames_card:
-            return stripe_reading.card_gone("", refusal)
+            return self._gone(order, refusal)
         raise unanswered(CREATE, order, refusal)
+
+    def _gone(self, order: Order, refusal: Refusal) -> Declined:
+        """Call the card gone, unless our key does not know its customer at all.
+
+        With the key of another Stripe account nobody's card is there, and each would
+        be given up as dead. A deleted customer can still be read.
+        """
+        if refusal.code == MISSING:
+            answer = self._wire.customer(order.customer)
+            if isinstance(answer, Refusal) and answer.status == NOT_FOUND:
+                raise key_refused(answer)
+            if isinstance(answer, Refusal):
+                raise unanswered(CREATE, order, answer)
+        return stripe_reading.card_gone("", refusal)
 
     def confirm(self, order: Order, intent: str, *, number: int) -> Outcome:
         """See the port. The key is of this number, so only a repeat replays.

@@ -47,6 +47,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import assert_never
 
 from replenish.domain.attempt import Attempt, State
@@ -81,7 +82,15 @@ from replenish.pipeline import declines
 from replenish.pipeline.credits import put_right_before
 from replenish.pipeline.cutoff import restore_if_ours
 from replenish.pipeline.services import Services
-from replenish.ports import KEY_REFUSED, Order, Proposal, Standing, Verdict
+from replenish.ports import (
+    KEY_REFUSED,
+    MISUSE,
+    Order,
+    Proposal,
+    Receipt,
+    Standing,
+    Verdict,
+)
 
 QUICK_TRIES = 4  # takes after which a failing attempt waits in its row
 QUICK_GAP = 0.5  # seconds; below the first back-off of the task's retry
@@ -94,6 +103,7 @@ PERSON_WAIT = 600.0  # seconds between looks at what only a person can mend
 CANNOT_CREDIT = ("BillingUnavailable", "ConfigurationError", "AccountLocked")
 """Why a charged attempt waits when it is not the account's own fault; one locked row
 may be, three at once are a locked table."""
+MISUSES = 5  # so many accounts refused within minutes, and all charging stops
 STUCK = 3  # so many of those at once, and no other card is charged
 NOT_CREDITING = "package_not_crediting"  # why the others wait meanwhile
 
@@ -270,7 +280,7 @@ def _claimed(attempt: Attempt, services: Services) -> Attempt | Later:
     put_right_before(attempt.account, services)
     obstacle = _recheck(attempt, services)
     failpoint("after_recheck", attempt.account)
-    if obstacle:
+    if obstacle and not _is_credited(attempt, obstacle, services):
         return _give_up(attempt, obstacle, services)
     failpoint("before_create", attempt.account)
     created = services.gateway.create(order_of(attempt))
@@ -282,7 +292,8 @@ def _claimed(attempt: Attempt, services: Services) -> Attempt | Later:
             reason=created.code,
             verdict=Verdict(dead=created.code),
         )
-    return services.ledger.advance(attempt, State.CHARGING, intent=created)
+    moved = services.ledger.advance(attempt, State.CHARGING, intent=created)
+    return Later(FIRST_WAIT, "credited_before") if obstacle else moved
 
 
 def _charging(attempt: Attempt, services: Services) -> Attempt | Later:
@@ -308,7 +319,9 @@ def _charged(attempt: Attempt, services: Services) -> Attempt | Later:
     )
     failpoint("after_credit", attempt.account)
     settled = services.ledger.advance(
-        attempt, State.SETTLED, evidence={"available": str(receipt.available_after)}
+        attempt,
+        State.SETTLED,
+        evidence={"available": str(_available(attempt, receipt, services))},
     )
     failpoint("after_done", attempt.account)
     restore_if_ours(attempt.account, services, reason="settled")
@@ -346,6 +359,27 @@ def _recheck(attempt: Attempt, services: Services) -> Obstacle | None:
         subject.now,
         limits=services.limits,
     )
+
+
+def _available(attempt: Attempt, receipt: Receipt, services: Services) -> Decimal:
+    """Give what is available now; a repeated credit tells what was when it was made."""
+    if not receipt.already_applied:
+        return receipt.available_after
+    seen = services.billing.balances([attempt.account]).get(attempt.account)
+    return seen.available.amount if seen else receipt.available_after
+
+
+def _is_credited(attempt: Attempt, obstacle: Obstacle, services: Services) -> bool:
+    """Whether the package has this attempt's credit: then its card was charged, too.
+
+    So it is when our database was set back after that. The attempt goes on, without a
+    confirmation: the gateway gives the same intent for the same key, and the look-up
+    says that it is paid. A claim that is too old would get another intent.
+    """
+    if obstacle.reason in (Reason.CLAIM_TOO_OLD, Reason.ACCOUNT_GONE):
+        return False
+    found = services.billing.find_credit(attempt.account, reference=attempt.id)
+    return found is not None
 
 
 def _give_up(attempt: Attempt, obstacle: Obstacle, services: Services) -> Attempt:
@@ -449,11 +483,13 @@ def _misused(
 ) -> Attempt | Later:
     """Our request was wrong: make sure nothing is charged, and get a person."""
     services.notify("gateway.misuse", account=attempt.account, text=str(error))
-    verdict = Verdict(pause=f"the gateway refused our request: {error}")
+    verdict = Verdict(pause=f"{MISUSE}: {error}")
     if attempt.state is State.CLAIMED:
-        return services.ledger.advance(
+        released = services.ledger.advance(
             attempt, State.RELEASED, reason="gateway_misuse", verdict=verdict
         )
+        _stop_if_all_are_refused(error, services)
+        return released
     try:
         evidence = services.gateway.cancel(order_of(attempt), _intent(attempt))
     except GatewayMisuse:
@@ -467,6 +503,18 @@ def _misused(
         evidence=_proved(evidence),
         verdict=verdict,
     )
+
+
+def _stop_if_all_are_refused(error: GatewayMisuse, services: Services) -> None:
+    """Several accounts in a row are not to blame: it is the operator's account there.
+
+    Stopped, nobody else is held one by one, and nobody loses service for it.
+    """
+    if services.ledger.misused(limit=MISUSES) < MISUSES:
+        return
+    reason = f"the gateway refused {MISUSES} accounts within minutes: {error}"
+    services.stops.stop(reason)
+    services.notify("charger.stopped", account="", text=reason)
 
 
 def order_of(attempt: Attempt) -> Order:

@@ -26,17 +26,30 @@ from tests.sandbox_server import SandboxServer
 def test_a_card_that_is_gone_is_a_hard_decline(
     sandbox: SandboxServer, gateway: StripeGateway
 ) -> None:
-    """Unknown card, unknown customer, another's card: each kills the card."""
-    order, other = make_order(sandbox), make_order(sandbox)
+    """Unknown card, deleted customer, another's card: each kills the card."""
+    order, other, left = (make_order(sandbox) for _ in range(3))
+    sandbox.client().v1.customers.delete(left.customer)
     cases = {
         "payment_method_missing": replace(order, payment_method="pm_gone"),
-        "customer_missing": replace(order, customer="cus_gone", attempt=str(uuid4())),
+        "customer_missing": left,
     }
     strange = replace(order, payment_method=other.payment_method, attempt=str(uuid4()))
     for code, case in [*cases.items(), ("payment_method_missing", strange)]:
         said = gateway.create(case)
         assert isinstance(said, Declined)
         assert (HARD, code, "") == (said.kind, said.code, said.intent)
+
+
+def test_a_customer_that_our_key_has_never_seen_stops_everything(
+    sandbox: SandboxServer, gateway: StripeGateway
+) -> None:
+    """It is another Stripe account's key, which would end every card on file."""
+    order = replace(make_order(sandbox), customer="cus_of_another_account")
+
+    with pytest.raises(GatewayKeyRefused, match="is of another account") as refused:
+        gateway.create(order)
+
+    assert refused.value.subject == "STRIPE_API_KEY"
 
 
 def test_a_card_detached_after_creating_is_a_hard_decline(

@@ -14,7 +14,15 @@ from replenish.domain.outcome import SeenIntent
 from replenish.domain.policy import CutOff, Leave
 from replenish.errors import LeaseLost
 from replenish.failpoints import failpoint
-from replenish.ports import Adoption, Claims, Proposal, Standing, Subject, Verdict
+from replenish.ports import (
+    MISUSE,
+    Adoption,
+    Claims,
+    Proposal,
+    Standing,
+    Subject,
+    Verdict,
+)
 from tests.memory import adoption
 from tests.memory.claiming import fits, fresh, within_limits
 from tests.memory.reading import NO, breaker, subject
@@ -232,6 +240,17 @@ class MemoryLedger:
             for row in self.store.open.values()
         )
         return min(waiting, limit)
+
+    def misused(self, *, limit: int) -> int:
+        """Count accounts held for `MISUSE` in the last quarter of an hour."""
+        since = self.store.now() - timedelta(minutes=15)
+        held = sum(
+            (row.pause_reason or "").startswith(MISUSE)
+            and row.paused_at is not None
+            and row.paused_at > since
+            for row in self.store.accounts.values()
+        )
+        return min(held, limit)
 
     def waiting(self, reason: str) -> str | None:
         """Give an account whose attempt, not charged, waits for this; None: nobody."""

@@ -20,7 +20,15 @@ from replenish.domain.policy import CutOff
 from replenish.domain.rule import Limits, Rule
 from replenish.errors import LeaseLost
 from replenish.failpoints import failpoint
-from replenish.ports import Adoption, Claims, Proposal, Standing, Subject, Verdict
+from replenish.ports import (
+    MISUSE,
+    Adoption,
+    Claims,
+    Proposal,
+    Standing,
+    Subject,
+    Verdict,
+)
 
 OPEN_STATES = sorted(OPEN)
 SPENT_STATES = sorted(SPENT)
@@ -209,6 +217,12 @@ class PostgresLedger:
         values = {"reasons": list(reasons), "limit": limit}
         with transaction(self._engine) as connection:
             return int(connection.execute(recovery.UNCREDITED, values).scalar_one())
+
+    def misused(self, *, limit: int) -> int:
+        """Count accounts held for `MISUSE` in the last quarter of an hour."""
+        values = {"reason": MISUSE, "limit": limit}
+        with transaction(self._engine) as connection:
+            return int(connection.execute(recovery.MISUSED, values).scalar_one())
 
     def waiting(self, reason: str) -> str | None:
         """Give an account whose attempt, not charged, waits for this; None: nobody."""

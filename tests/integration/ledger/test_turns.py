@@ -6,7 +6,7 @@ from replenish import failpoints
 from replenish.domain.attempt import State
 from replenish.failpoints import InjectedFaultError
 from replenish.pipeline.reconcile import reconcile
-from replenish.pipeline.replenish import replenish
+from replenish.pipeline.replenish import STUCK, crediting, replenish
 from tests.world import World
 
 pytestmark = pytest.mark.integration
@@ -195,6 +195,30 @@ def test_alone_a_quarantined_account_is_finished_and_not_charged(
     assert world.credits() == (ended == "settled")
     assert world.services.turns.alone(limit=10) == []
     assert world.sweep() == []
+
+
+def waits_for_its_credit(world: World, ref: str) -> None:
+    """Charge an account's card, and find the package away."""
+    ledger = world.services.ledger
+    attempt = ledger.take(ref, worker="one")
+    assert attempt
+    attempt = ledger.advance(attempt, State.CHARGING, intent=f"pi_{ref}")
+    attempt = ledger.advance(attempt, State.CHARGED)
+    ledger.put_back(attempt, seconds=60, reason="BillingUnavailable")
+
+
+def test_credits_that_nobody_tries_keep_no_card_from_being_charged(
+    world: World,
+) -> None:
+    """A quarantined account's charge waits for a person, not for the package."""
+    for number in range(STUCK):
+        claimed(world, str(1001 + number))
+        waits_for_its_credit(world, str(1001 + number))
+    assert not crediting(world.services)
+
+    world.run("UPDATE replenish.account SET quarantined_at = now()")
+
+    assert crediting(world.services)
 
 
 def test_alone_it_is_tried_again_after_growing_waits(world: World) -> None:

@@ -33,7 +33,7 @@ from replenish.errors import (
     ReplenishError,
 )
 from replenish.pipeline.reconcile import reconcile
-from replenish.pipeline.replenish import QUICK_TRIES, order_of, replenish
+from replenish.pipeline.replenish import MISUSES, QUICK_TRIES, order_of, replenish
 from replenish.ports import BillingPackage
 from tests.world import World
 
@@ -390,6 +390,24 @@ def test_a_malformed_request_charges_nothing_and_gets_a_person(
     assert not world.gateway.captures
     assert "gateway.misuse" in world.told()
     assert world.register.need("1001").paused
+
+
+def test_requests_that_are_refused_one_after_another_stop_all_charging(
+    world: World,
+) -> None:
+    """It is no account's fault then: who comes next keeps card, service and turn."""
+    refs = [world.enrol(str(1001 + number)) for number in range(MISUSES + 1)]
+    refused = GatewayMisuse("Your account cannot currently make live charges.")
+    world.gateway.says("create", *[refused] * MISUSES)
+
+    for ref in refs[:-1]:
+        assert world.services.stops.reason() is None
+        assert world.replenish(ref).outcome == "released"
+
+    assert "cannot currently make live charges" in str(world.services.stops.reason())
+    assert "charger.stopped" in world.told()
+    assert world.replenish(refs[-1]).reason == "charger_stopped"
+    assert not world.register.need(refs[-1]).paused
 
 
 def test_a_malformed_request_that_had_charged_is_credited(world: World) -> None:

@@ -5,8 +5,6 @@ OPEN = "('claimed', 'charging', 'unknown', 'charged')"
 
 IN_FLIGHT = "('claimed', 'charging', 'unknown')"  # may still be declined
 
-ANSWERED = "('charged', 'settled', 'declined', 'action_required')"
-
 # A breaker that nobody may pass. The rate keeps its own count, unless by hand.
 BREAKER = """
   replenish.breaker b

@@ -38,7 +38,20 @@ UNCREDITED = sa.text("""
 SELECT count(*) FROM (
   SELECT FROM replenish.attempt
   WHERE state = 'charged' AND reason = ANY(CAST(:reasons AS text[]))
+    AND NOT EXISTS (  -- nobody tries those, so they tell nothing of the package
+      SELECT FROM replenish.account q
+      WHERE q.id = account_id AND q.quarantined_at IS NOT NULL)
   LIMIT :limit) AS waiting
+""")
+
+MISUSED = sa.text("""
+/* Accounts held because the gateway refused a request of ours, of late; asked only when
+   one more is, so it needs no index. */
+SELECT count(*) FROM (
+  SELECT FROM replenish.account
+  WHERE paused_at > now() - interval '15 minutes'
+    AND starts_with(pause_reason, :reason)
+  LIMIT :limit) AS held
 """)
 
 # Charged ones are left out: their waits are short, and need no more than that. So are

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from replenish.domain.outcome import DeclineClass
+from replenish.domain.outcome import WANTS_CUSTOMER, DeclineClass
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +97,7 @@ DECLINES: Mapping[str, DeclineClass] = {
     "testmode_decline": HARD,
     "transaction_not_allowed": HARD,
     # The bank wants its customer.
-    "authentication_not_handled": AUTHENTICATION,
-    "authentication_required": AUTHENTICATION,
-    "invoice_payment_intent_requires_action": AUTHENTICATION,
-    "mobile_device_authentication_required": AUTHENTICATION,
-    "payment_intent_action_required": AUTHENTICATION,
-    "payment_intent_authentication_failure": AUTHENTICATION,
+    **dict.fromkeys(WANTS_CUSTOMER, AUTHENTICATION),
     "three_d_secure_authentication_not_supported": HARD,
     # A person must look; the customer is told nothing.
     "fraudulent": FRAUD,

@@ -31,6 +31,7 @@ from replenish.adapters.stripe_refusal import (
 from replenish.domain.account import Card
 from replenish.domain.money import Money
 from replenish.domain.outcome import (
+    PAYMENT_METHOD_MISSING,
     ActionRequired,
     Cancelled,
     Charged,
@@ -307,8 +308,8 @@ class Charging:
             return _as_outcome(evidence)
         if refusal.blames_card:
             return stripe_reading.card_gone(intent, refusal)
-        hard, code = DeclineClass.HARD, "payment_method_missing"
-        return Declined(intent, hard, code, str(refusal))
+        hard = DeclineClass.HARD
+        return Declined(intent, hard, PAYMENT_METHOD_MISSING, str(refusal))
 
 
 def _as_outcome(evidence: Evidence) -> Outcome:

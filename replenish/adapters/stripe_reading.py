@@ -19,6 +19,9 @@ from replenish.adapters.stripe_refusal import (
 )
 from replenish.domain.account import Card
 from replenish.domain.outcome import (
+    CUSTOMER_MISSING,
+    PAYMENT_METHOD_MISSING,
+    REQUIRES_ACTION,
     ActionRequired,
     Cancelled,
     Charged,
@@ -58,7 +61,7 @@ def _uncharged(intent: str, status: str) -> Evidence:
         case "canceled":
             return Cancelled(intent)
         case "requires_action":
-            return ActionRequired(intent, "requires_action")
+            return ActionRequired(intent, REQUIRES_ACTION)
         case "processing":
             return Unknown(intent, "processing", "Stripe is still at it")
         case _:
@@ -124,9 +127,9 @@ def declined(
 
 def card_gone(intent: str, refusal: Refusal) -> Declined:
     """Read a hard decline from a refusal that blames the card."""
-    param = text(refusal.error, "param") or "payment_method"
-    missing = refusal.code in ("", MISSING)
-    code = f"{param}_missing" if missing else refusal.code
+    customer = text(refusal.error, "param") == "customer"
+    missing = CUSTOMER_MISSING if customer else PAYMENT_METHOD_MISSING
+    code = missing if refusal.code in ("", MISSING) else refusal.code
     return Declined(intent, DeclineClass.HARD, code, message(refusal.error))
 
 

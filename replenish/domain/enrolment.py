@@ -8,18 +8,14 @@ from typing import Any, Self
 
 from replenish import card_number
 from replenish.domain.account import NO_CHARGES_OFF_SESSION, Card
+from replenish.domain.outcome import GONE, REQUIRES_ACTION, WANTS_CUSTOMER
 from replenish.domain.rule import Rule, TopUpKind
 from replenish.errors import BadInput
 
 PLACES = 6  # what the ledger's amounts hold; more would be rounded, so it is refused
 LONGEST_REF = 64
 
-REVIVED_BY_ATTACHING = frozenset(
-    {
-        *("authentication_required", "requires_action"),
-        *("payment_method_detached", "resource_missing"),
-    }
-)
+REVIVED_BY_ATTACHING = GONE | WANTS_CUSTOMER | {REQUIRES_ACTION}
 """Why a card may be dead that its customer can mend: attach or authenticate it."""
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from replenish.domain.account import NO_CHARGES_OFF_SESSION, Card
 from replenish.domain.decision import CardHistory, History, Obstacle, Reason
+from replenish.domain.outcome import GONE
 from replenish.domain.rule import Limits, Rule
 
 SOON = timedelta(minutes=1)  # until what others are doing is looked at again
@@ -59,7 +60,8 @@ def choose_card(
 ) -> Card | Obstacle:
     """Choose the card to charge, or the obstacle that ends first.
 
-    A card entered twice is one card: what is known of either holds for both.
+    A card entered twice is one card: what is known of either holds for both, except
+    that the gateway has lost one of its ids.
     """
     obstacles = []
     for seen in sorted(history.cards, key=lambda seen: seen.card.priority):
@@ -68,6 +70,7 @@ def choose_card(
             for same in history.cards
             if same.card.imprint == seen.card.imprint
             for obstacle in card_obstacles(same, rule, now, limits=limits)
+            if same is seen or not _is_gone(same.card, obstacle)
         )
         if obstacle is None:
             return seen.card
@@ -76,6 +79,10 @@ def choose_card(
         return Obstacle(Reason.NO_CARD)
     ends = [obstacle for obstacle in obstacles if obstacle.until]
     return min(ends, key=lambda o: o.until or now) if ends else obstacles[0]
+
+
+def _is_gone(card: Card, obstacle: Obstacle) -> bool:
+    return obstacle.reason is Reason.CARD_DEAD and card.dead_reason in GONE
 
 
 def card_obstacles(

@@ -5,6 +5,29 @@ from enum import StrEnum
 
 from replenish.domain.money import Money
 
+PAYMENT_METHOD_MISSING, CUSTOMER_MISSING = "payment_method_missing", "customer_missing"
+REQUIRES_ACTION = "requires_action"
+"""Codes of our own, for what the gateway tells by an object's state or absence."""
+
+GONE = frozenset({PAYMENT_METHOD_MISSING, CUSTOMER_MISSING, "resource_missing"})
+"""Codes of an id that the gateway does not take any more; the card itself may be good.
+
+The first two are what a detached card, a deleted one and a deleted customer end in;
+the last is how the gateway itself would say so in a decline.
+"""
+
+WANTS_CUSTOMER = frozenset(
+    {
+        "authentication_not_handled",
+        "authentication_required",
+        "invoice_payment_intent_requires_action",
+        "mobile_device_authentication_required",
+        "payment_intent_action_required",
+        "payment_intent_authentication_failure",
+    }
+)
+"""The gateway's codes of the class AUTHENTICATION; its adapter classes them by this."""
+
 
 class DeclineClass(StrEnum):
     """What a decline says about the next try."""

@@ -66,6 +66,7 @@ def test_a_card_detached_after_creating_is_a_hard_decline(
     assert isinstance(said, Declined)
     assert isinstance(again, Declined)
     assert said.kind is again.kind is HARD
+    assert said.code == again.code == "payment_method_missing"
     assert captures(sandbox, order) == 0
 
 

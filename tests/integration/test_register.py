@@ -13,7 +13,13 @@ import sqlalchemy as sa
 from replenish.adapters.ledger.reading import Reading
 from replenish.adapters.ledger.register import Register
 from replenish.domain.account import Card
-from replenish.domain.enrolment import Consent, Enrolled, NewAccount, Overrides
+from replenish.domain.enrolment import (
+    REVIVED_BY_ATTACHING,
+    Consent,
+    Enrolled,
+    NewAccount,
+    Overrides,
+)
 from replenish.domain.rule import TopUpKind
 from replenish.errors import AccountExists, AccountNotFound, BadInput, CardNotFound
 from tests import ledgers
@@ -239,7 +245,7 @@ def test_a_renewed_card_lives_again(register: Register, engine: sa.Engine) -> No
     assert (card.dead_reason, card.exp_year) == (None, 2035)
 
 
-@pytest.mark.parametrize("why", ["resource_missing", "authentication_required"])
+@pytest.mark.parametrize("why", sorted(REVIVED_BY_ATTACHING))
 def test_a_card_that_its_customer_mends_lives_again(
     register: Register, engine: sa.Engine, why: str
 ) -> None:
@@ -250,6 +256,66 @@ def test_a_card_that_its_customer_mends_lives_again(
 
     [card] = register.cards("1001")
     assert card.dead_reason is None
+
+
+@pytest.mark.parametrize("why", sorted(REVIVED_BY_ATTACHING))
+def test_a_card_that_is_saved_again_takes_the_place_of_the_dead_one(
+    register: Register, engine: sa.Engine, why: str
+) -> None:
+    """The old row is off file and keeps its history; the journal tells both."""
+    ledgers.run(engine, "UPDATE replenish.card SET dead_reason = :why", why=why)
+
+    register.add_card("1001", new_card(payment_method="pm_again"), actor="test")
+
+    [card] = register.cards("1001")
+    assert (card.payment_method, card.dead_reason) == ("pm_again", None)
+    assert kinds(engine)[-2:] == ["card_removed", "card_added"]
+    with engine.connect() as connection:
+        old = "SELECT dead_reason FROM replenish.card WHERE removed_at IS NOT NULL"
+        assert connection.scalar(sa.text(old)) == why
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"fingerprint": "other"}, {"last4": "0000"}, {"exp_month": 1}, {"exp_year": 2035}],
+)
+def test_another_card_takes_nobody_s_place(
+    register: Register, engine: sa.Engine, other: dict[str, Any]
+) -> None:
+    """Another number, or another expiry, says nothing of the one that died."""
+    why = "UPDATE replenish.card SET dead_reason = 'authentication_required'"
+    ledgers.run(engine, why)
+
+    register.add_card("1001", new_card(payment_method="pm_2", **other), actor="test")
+
+    reasons = [card.dead_reason for card in register.cards("1001")]
+    assert reasons == ["authentication_required", None]
+
+
+def test_a_card_that_works_keeps_its_place_beside_its_double(
+    register: Register,
+) -> None:
+    """Only what is dead is replaced."""
+    register.add_card("1001", new_card(payment_method="pm_again"), actor="test")
+
+    assert len(register.cards("1001")) == 2
+
+
+def test_a_lost_card_is_refused_although_it_was_detached_as_well(
+    register: Register, engine: sa.Engine
+) -> None:
+    """What its customer can mend does not hide what they cannot."""
+    gone = "UPDATE replenish.card SET dead_reason = 'payment_method_missing'"
+    register.add_card("1001", new_card(payment_method="pm_again"), actor="test")
+    ledgers.run(engine, gone)
+    lost = "UPDATE replenish.card SET dead_reason = 'lost_card', removed_at = now()"
+    ledgers.run(engine, f"{lost} WHERE payment_method = 'pm_again'")
+
+    with pytest.raises(BadInput, match=r"refused for good \(lost_card\)"):
+        register.add_card("1001", new_card(payment_method="pm_third"), actor="test")
+
+    reasons = [card.dead_reason for card in register.cards("1001")]
+    assert reasons == ["payment_method_missing"]
 
 
 def test_unknown_accounts_and_cards_are_named(register: Register) -> None:

@@ -110,8 +110,16 @@ class MemoryRegister:
         if row.removed_at is not None:
             row.added_at = self.store.now()
         row.removed_at = row.dead_at = None
+        self._take_off_replaced(account, row)
         self.store.record(account.id, "card_added")
         return row
+
+    def _take_off_replaced(self, account: AccountRow, new: CardRow) -> None:
+        for row in on_file(account):
+            same = row is not new and row.card.imprint == new.card.imprint
+            if same and row.card.dead_reason in REVIVED_BY_ATTACHING:
+                row.removed_at = self.store.now()
+                self.store.record(account.id, "card_removed")
 
     def _refuse_dead(self, old: Card, new: Card) -> None:
         dead = old.dead_reason

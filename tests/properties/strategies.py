@@ -108,7 +108,7 @@ def cards(draw: st.DrawFn) -> Card:
         exp_year=draw(st.sampled_from([2025, 2026, 2030])),
         exp_month=draw(st.integers(1, 12)),
         priority=draw(st.integers(-1, 2)),
-        dead_reason=draw(WORDS),
+        dead_reason=draw(WORDS | st.just("payment_method_missing")),
         retry_at=draw(TIMES),
         country=draw(st.sampled_from(["", "US", "US", "IN"])),
     )

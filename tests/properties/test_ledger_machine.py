@@ -51,6 +51,7 @@ OWN = (
         cap_day=Decimal(60), cap_month=Decimal(90), cooldown=timedelta(seconds=1800)
     ),
 )
+REFUSED = frozenset({State.RELEASED, State.DECLINED, State.ACTION_REQUIRED})
 ENDS = (
     (State.RELEASED,),
     (State.CHARGING, State.CHARGED, State.SETTLED),
@@ -65,6 +66,8 @@ SLOWED = {"CREDIT_LEASE": 600.0, "RECHECK": 3600.0}
 
 WHICH = st.integers(0, ACCOUNTS - 1)
 CARDS = st.sampled_from(("", "b", "c"))
+MENDED = Verdict("payment_method_missing"), Verdict("authentication_required")
+"""Of cards that live again when their customer has saved them again."""
 
 
 class Life(RuleBasedStateMachine):
@@ -118,8 +121,15 @@ class Life(RuleBasedStateMachine):
         standing = Standing(self.refs[which], decision, Decimal(5))
         self.twins.claim([], [standing])
 
-    @rule(which=WHICH, amount=st.sampled_from((20, 25, 45)), end=st.sampled_from(ENDS))
-    def live(self, which: int, amount: int, end: tuple[State, ...]) -> None:
+    @rule(
+        which=WHICH,
+        amount=st.sampled_from((20, 25, 45)),
+        end=st.sampled_from(ENDS),
+        verdict=st.sampled_from((Verdict(), Verdict("lost"), *MENDED)),
+    )
+    def live(
+        self, which: int, amount: int, end: tuple[State, ...], verdict: Verdict
+    ) -> None:
         """Claim an account and take its attempt all the way."""
         ref = self.refs[which]
         proposed = self.twins.propose(ref, amount)
@@ -128,7 +138,8 @@ class Life(RuleBasedStateMachine):
         pair = self.twins.take(ref)
         assert pair is not None
         for to in end:
-            pair = self.twins.advance(pair, to, evidence={"available": "30"})
+            dead = {"verdict": verdict} if to in REFUSED else {}
+            pair = self.twins.advance(pair, to, evidence={"available": "30"}, **dead)
             assert pair is not None
 
     # ---------------------------------------------------------------- workers
@@ -167,7 +178,8 @@ class Life(RuleBasedStateMachine):
             self._step(at, on[state], evidence={"available": "30"})
 
     @rule(
-        data=st.data(), verdict=st.sampled_from((Verdict("lost"), Verdict(pause="p")))
+        data=st.data(),
+        verdict=st.sampled_from((Verdict("lost"), Verdict(pause="p"), *MENDED)),
     )
     def decline(self, data: st.DataObject, verdict: Verdict) -> None:
         """Decline for good, or with a hold."""
@@ -231,18 +243,22 @@ class Life(RuleBasedStateMachine):
         """Change one's mind about being charged."""
         self.twins.consent(self.refs[which], given=given)
 
-    @rule(which=WHICH, suffix=CARDS)
-    def add_card(self, which: int, suffix: str) -> None:
-        """Put a card on file, perhaps one that is there or was refused."""
+    @rule(which=WHICH, suffix=CARDS, saved=st.sampled_from(("", "_again")))
+    def add_card(self, which: int, suffix: str, saved: str) -> None:
+        """Put a card on file, perhaps one that is there or was refused.
+
+        Saved again, it is the same card under another id.
+        """
         ref = self.refs[which]
         card = self.twins.world.card(ref, suffix)
+        card = replace(card, payment_method=card.payment_method + saved)
         self.twins.card(lambda hands, how: hands.add_card(ref, card, **how))
 
-    @rule(which=WHICH, suffix=CARDS)
-    def remove_card(self, which: int, suffix: str) -> None:
+    @rule(which=WHICH, suffix=CARDS, saved=st.sampled_from(("", "_again")))
+    def remove_card(self, which: int, suffix: str, saved: str) -> None:
         """Take a card off file."""
         ref = self.refs[which]
-        method = f"pm_{ref}{suffix}"
+        method = f"pm_{ref}{suffix}{saved}"
         self.twins.card(lambda hands, how: hands.remove_card(ref, method, **how))
 
     @rule(stop=st.booleans())
@@ -350,3 +366,25 @@ def test_both_ledgers_live_the_same_life(twins: Twins) -> None:
     )
 
     assert ledgers.chains_hold(twins.world.engine)
+
+
+@pytest.mark.parametrize("verdict", [*MENDED, Verdict("lost_card")])
+def test_both_ledgers_treat_a_card_that_was_saved_again_the_same(
+    twins: Twins, verdict: Verdict
+) -> None:
+    """The new entry takes the place of a dead one, or is refused, in both."""
+    ref = twins.enrol(Overrides())
+    proposed = twins.propose(ref, 25)
+    assert proposed is not None
+    assert twins.claim([proposed], []) == [ref]
+    pair = twins.take(ref)
+    assert pair is not None
+    assert twins.advance(pair, State.RELEASED, verdict=verdict)
+
+    again = replace(twins.world.card(ref), payment_method="pm_again")
+    twins.card(lambda hands, how: hands.add_card(ref, again, **how))
+
+    twins.compare([ref])
+    [card] = twins.world.register.cards(ref)
+    mended = verdict in MENDED
+    assert (card.payment_method == "pm_again") is (card.dead_reason is None) is mended

@@ -48,6 +48,7 @@ ANSWERS: dict[str, tuple[DeclineClass, str]] = {
     "soft": (DeclineClass.SOFT, "insufficient_funds"),
     "transient": (DeclineClass.TRANSIENT, "processing_error"),
     "fraud": (DeclineClass.FRAUD, "fraudulent"),
+    "gone": (DeclineClass.HARD, "payment_method_missing"),
 }
 
 
@@ -107,7 +108,7 @@ class SimulatedGateway:
             raise GatewayMisuse("The request is malformed.")
         plastic = self.plastics.get(order.payment_method)
         if plastic is None or not plastic.attached:
-            return Declined("", DeclineClass.HARD, "payment_method_detached")
+            return Declined("", *ANSWERS["gone"])
         intent = self._create(order, order.attempt)
         if mood in ("lost after", "500 after"):
             raise GatewayUnavailable("The answer was lost.")
@@ -162,7 +163,7 @@ class SimulatedGateway:
     def _decide(self, intent: Intent) -> None:
         """Let the bank answer."""
         plastic = self.plastics[intent.order.payment_method]
-        nature = plastic.nature if plastic.attached else "hard"
+        nature = plastic.nature if plastic.attached else "gone"
         if nature == "fickle":
             nature = self.rng.choice(("good", "soft", "transient"))
         if nature == "good":

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from replenish.domain.outcome import GONE
 from replenish.domain.policy import (
     CardHistory,
     Decision,
@@ -172,6 +173,42 @@ def test_adding_a_refused_card_again_changes_nothing(
 
     assert isinstance(found, Wait | Leave)
     assert found.reason is reason
+
+
+@pytest.mark.parametrize("why", sorted(GONE))
+def test_an_id_that_is_gone_does_not_end_another_of_the_same_card(why: str) -> None:
+    """The gateway has lost an id; the bank has said nothing of the card."""
+    old = make_card(id="1", fingerprint="f", dead_reason=why)
+    new = make_card(id="2", fingerprint="f", priority=1)
+
+    assert _with_cards(make_card_history(card=old)) == Leave(Reason.CARD_DEAD, why)
+    found = _with_cards(make_card_history(card=old), make_card_history(card=new))
+
+    assert found == TopUp(usd("25.00"), new)
+
+
+def test_an_id_that_is_gone_still_tells_when_the_card_was_tried() -> None:
+    """A cooldown is the card's, whichever of its ids was asked."""
+    old = make_card(id="1", fingerprint="f", dead_reason="payment_method_missing")
+    new = make_card(id="2", fingerprint="f")
+
+    found = _with_cards(
+        make_card_history(card=old, tried_at=NOW - MINUTE), make_card_history(card=new)
+    )
+
+    assert isinstance(found, Wait)
+    assert found.reason is Reason.COOLDOWN
+
+
+@pytest.mark.parametrize("why", ["lost_card", "authentication_required"])
+def test_what_the_bank_says_of_a_card_holds_for_its_other_id(why: str) -> None:
+    """Both were on file when it was said."""
+    old = make_card(id="1", fingerprint="f", dead_reason=why)
+    new = make_card(id="2", fingerprint="f")
+
+    found = _with_cards(make_card_history(card=old), make_card_history(card=new))
+
+    assert found == Leave(Reason.CARD_DEAD, why)
 
 
 def test_a_renewed_card_is_charged_although_the_old_one_is_dead() -> None:

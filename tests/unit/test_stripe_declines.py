@@ -15,7 +15,14 @@ from replenish.adapters.stripe_declines import (
     Signs,
     meaning,
 )
-from replenish.domain.outcome import DeclineClass
+from replenish.domain.account import DEAD_FOR_ALL
+from replenish.domain.enrolment import REVIVED_BY_ATTACHING
+from replenish.domain.outcome import (
+    GONE,
+    REQUIRES_ACTION,
+    WANTS_CUSTOMER,
+    DeclineClass,
+)
 from replenish.sandbox import declines as sandbox
 from tests.unit.stripe_codes import (
     NOT_DECLINES,
@@ -55,6 +62,22 @@ def test_every_decline_of_the_sandbox_is_classified() -> None:
 def test_every_advice_code_of_the_sdk_is_heeded() -> None:
     """Stripe's advice is either never or later."""
     assert sdk_advice_codes() == NEVER_ADVICE | LATER_ADVICE
+
+
+def test_a_customer_mends_what_asks_for_them_and_what_is_gone() -> None:
+    """Every code that the adapter gives for these is one that saving again revives."""
+    asks = {code for code, kind in DECLINES.items() if kind is AUTHENTICATION}
+
+    assert asks == WANTS_CUSTOMER
+    assert asks | GONE | {REQUIRES_ACTION} == REVIVED_BY_ATTACHING
+
+
+def test_nobody_mends_what_the_bank_says_of_the_card_itself() -> None:
+    """Lost, stolen and the like stay so, on this account and on all others."""
+    known = [*DECLINES.items(), *BLOCKS.items()]
+    fraud = {code for code, kind in known if kind is FRAUD}
+
+    assert set() == REVIVED_BY_ATTACHING & (fraud | DEAD_FOR_ALL)
 
 
 def test_a_network_code_says_one_thing() -> None:

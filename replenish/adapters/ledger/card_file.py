@@ -28,8 +28,9 @@ def put(
 ) -> Card:
     """Add a card, or refresh the one with its payment method; give it as filed.
 
-    A dead card stays dead under whatever id it comes back: only another expiry
-    (the issuer has renewed it) or a card that was merely detached lives again.
+    A dead card stays dead under whatever id it comes back: only another expiry (the
+    issuer has renewed it) or a card that its customer has attached again or
+    authenticated lives again. What it was before is left to `take_off_replaced`.
 
     Raises:
         BadInput: it is on file and dead.
@@ -84,6 +85,32 @@ def remove(connection: sa.Connection, account: str, payment_method: str) -> Card
         )
         raise CardNotFound(msg, subject=payment_method)
     return as_card(row)
+
+
+def take_off_replaced(
+    connection: sa.Connection, account: str, card: Card
+) -> Sequence[Card]:
+    """Take the dead entries off file that a card just put there stands for; give them.
+
+    Its customer has saved the same card again, and the gateway has given it another
+    id. Why the old entry died is over, and must not be held against the new one.
+    """
+    statement = (
+        sa.update(_CARD)
+        .where(
+            _CARD.c.account_id == account,
+            _CARD.c.payment_method != card.payment_method,
+            _CARD.c.fingerprint == card.fingerprint,
+            _CARD.c.last4 == card.last4,
+            _CARD.c.exp_year == card.exp_year,
+            _CARD.c.exp_month == card.exp_month,
+            _CARD.c.removed_at.is_(None),
+            _CARD.c.dead_reason.in_(REVIVED_BY_ATTACHING),
+        )
+        .values(removed_at=sa.func.now())
+        .returning(_CARD)
+    )
+    return [as_card(row) for row in connection.execute(statement).mappings()]
 
 
 def on_file(connection: sa.Connection, account: str) -> Sequence[Card]:

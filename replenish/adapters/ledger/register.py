@@ -219,7 +219,8 @@ class Register:
     ) -> Card:
         """Put a card on file, last in line unless a priority is given.
 
-        Adding one that is there already takes the gateway's present words for it.
+        Adding one that is there already takes the gateway's present words for it. One
+        that its customer has saved again takes the place of the dead one it was.
 
         Raises:
             AccountNotFound: it is not enrolled.
@@ -270,8 +271,10 @@ class Register:
         actor: str,
     ) -> Card:
         added = card_file.put(connection, account, card, priority=priority)
-        event = (account, "card_added", card_file.shown(added))
-        record(connection, [event], actor=actor)
+        replaced = card_file.take_off_replaced(connection, account, added)
+        events = [(account, "card_removed", card_file.shown(old)) for old in replaced]
+        events.append((account, "card_added", card_file.shown(added)))
+        record(connection, events, actor=actor)
         return added
 
 

@@ -263,12 +263,12 @@ def test_an_intent_seen_unconfirmed_right_after_confirming_waits(
 def test_a_card_that_is_gone_is_dead_and_nothing_was_charged(world: World) -> None:
     """A detached card ends the attempt before any intent exists."""
     world.enrol()
-    gone = Declined("", DeclineClass.HARD, "payment_method_detached")
+    gone = Declined("", DeclineClass.HARD, "payment_method_missing")
     world.gateway.says("create", gone)
 
     assert world.replenish().outcome == "released"
     assert world.ask("SELECT dead_reason FROM replenish.card") == [
-        ("payment_method_detached",)
+        ("payment_method_missing",)
     ]
 
 

@@ -40,6 +40,10 @@ class AccountLocked(BillingUnavailable):
     """Somebody else holds the account's row; the other accounts can be had."""
 
 
+class ReplicaBehind(BillingUnavailable):
+    """A replica stands still; the billing package's database itself can be had."""
+
+
 class TrailUnread(BillingUnavailable):
     """What became of a credit was not added up in time; all else may well work."""
 

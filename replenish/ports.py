@@ -56,11 +56,13 @@ class Page:
     Attributes:
         unreadable: rows that make no sense, by account ref and why; they never
             stop the others.
+        stale: read from a copy that may be behind; nobody is taken for funded by it.
     """
 
     accounts: Sequence[Account]
     after: str | None
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,11 @@ class BillingPackage(Protocol):
         """Read these accounts now; those that do not exist are left out."""
 
     def calls_since(self, cursor: str | None, *, limit: int = 5000) -> Calls:
-        """List the accounts debited after the cursor; None starts at the end."""
+        """List the accounts debited after the cursor; None starts at the end.
+
+        Raises:
+            ReplicaBehind: they are read from a copy, and it stands still.
+        """
 
     def watch(self, thresholds: Mapping[str, Decimal | None]) -> None:
         """Tell a package that knows who is low below what an account is low.

@@ -4,7 +4,7 @@ A database that is away or slow holds everyone who asks it until a timeout, and 
 hundred workers that keep asking are the last thing it needs. After a few failures in a
 row nobody asks for some seconds; who would have asked is told so at once, and waits in
 his row. A row that somebody holds locked is one account's trouble and counts for
-nothing here.
+nothing here; nor does a replica that stands still, since credits do not need it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from circuitbreaker import CircuitBreaker
 from replenish.domain.account import Account
 from replenish.domain.money import Money
 from replenish.domain.trail import Trail
-from replenish.errors import AccountLocked, BillingUnavailable
+from replenish.errors import AccountLocked, BillingUnavailable, ReplicaBehind
 from replenish.ports import BillingPackage, Calls, Page, Receipt
 
 FAILURES = 5  # in a row, in one process
@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 
 def _trouble(kind: type[BaseException], _error: BaseException) -> bool:
-    return issubclass(kind, BillingUnavailable) and not issubclass(kind, AccountLocked)
+    other = (AccountLocked, ReplicaBehind)
+    return issubclass(kind, BillingUnavailable) and not issubclass(kind, other)
 
 
 class GuardedBilling:

@@ -94,7 +94,7 @@ class Sweep:
 def claim_page(page: Page, kind: Kind, services: Services) -> Claims:
     """Decide one page and write it down: claims, waits, cut-offs and leaves."""
     accounts = {account.ref: account for account in page.accounts}
-    low = _low(accounts, kind, services)
+    low = _low(page, kind, services)
     refs = [*low, *page.unreadable]
     subjects = services.ledger.subjects(refs, due=True) if refs else ()
     proposals: list[Proposal] = []
@@ -133,15 +133,19 @@ def _consider(
             assert_never(decision)
 
 
-def _low(
-    accounts: Mapping[str, Account], kind: Kind, services: Services
-) -> Sequence[str]:
-    if not accounts:
+def _low(page: Page, kind: Kind, services: Services) -> Sequence[str]:
+    """Give who is low, and take note of who is not.
+
+    Not by a page that may be old: it shows the low as they were before. They are read
+    anew as soon as their wait is over.
+    """
+    available = {account.ref: account.available.amount for account in page.accounts}
+    if not available:
         return ()
     if kind is Kind.HOT and services.billing.knows_low:
-        return list(accounts)
-    available = {ref: account.available.amount for ref, account in accounts.items()}
-    services.books.recovered(available)
+        return list(available)
+    if not page.stale:
+        services.books.recovered(available)
     return services.books.low_of(available)
 
 

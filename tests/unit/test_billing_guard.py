@@ -9,7 +9,7 @@ import pytest
 
 from replenish.adapters.billing_guard import GuardedBilling
 from replenish.domain.money import Money
-from replenish.errors import AccountLocked, BadInput, BillingUnavailable
+from replenish.errors import AccountLocked, BadInput, BillingUnavailable, ReplicaBehind
 from tests.fakes import FakeBilling
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -70,11 +70,14 @@ def test_after_the_pause_it_is_asked_again(package: Counting) -> None:
     assert package.asked == 5 + 1 + 4
 
 
-@pytest.mark.parametrize("error", [AccountLocked("locked"), BadInput("no sense")])
+@pytest.mark.parametrize(
+    "error",
+    [AccountLocked("locked"), BadInput("no sense"), ReplicaBehind("stands still")],
+)
 def test_one_account_s_trouble_is_not_the_package_s(
     package: Counting, error: Exception
 ) -> None:
-    """A locked row, or a row that makes no sense, is no reason to leave it alone."""
+    """A locked row, a senseless one, an old replica: no reason to leave it alone."""
     guarded = GuardedBilling(package)
     package.error = error
 

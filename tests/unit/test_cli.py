@@ -136,6 +136,7 @@ CODES = {
     errors.GatewayUnavailable: ExitCode.UNREACHABLE,
     errors.BillingUnavailable: ExitCode.UNREACHABLE,
     errors.AccountLocked: ExitCode.UNREACHABLE,
+    errors.ReplicaBehind: ExitCode.UNREACHABLE,
     errors.TrailUnread: ExitCode.UNREACHABLE,
     errors.LedgerUnavailable: ExitCode.UNREACHABLE,
     errors.BrokerUnavailable: ExitCode.UNREACHABLE,

@@ -3,7 +3,9 @@
 Ids are given before their rows are committed, so a row may appear behind one that
 was read: a hole in the sequence is looked at again for a minute. Where the package
 debits in a statement of its own after writing the record, an account is listed once
-more a moment later. A table that was emptied begins again at its start.
+more a moment later. A table that has lost its newest records (deleted, a restored
+backup, a promoted replica) is read on from near its end; one that was emptied is so
+short that this is its start.
 
 A package without a usable key is looked at by when calls began: each time over the
 last minutes, and now and then over the longest call there can be.
@@ -11,23 +13,19 @@ last minutes, and now and then over the longest call there can be.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from replenish.adapters.sql_billing.profile import ByStart, Calls, Profile
-from replenish.adapters.sql_billing.session import transaction
+from replenish.adapters.sql_billing.replica import NOW, Lack, lacking
+from replenish.adapters.sql_billing.session import SETTING, transaction
 from replenish.errors import BadInput
 from replenish.ports import Calls as Debited
 
 HOLE_LASTS = 60.0  # seconds a missing id may still be on its way
 MOST_HOLES = 1000
-
-NOW = {
-    "mysql": "SELECT UNIX_TIMESTAMP(NOW(6))",
-    "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
-}
 
 
 @dataclass
@@ -39,12 +37,15 @@ class Cursor:
         holes: missing id → until when it is looked for (the package's clock).
         again: account → when it is listed once more.
         whole: when the longest look-back was done, of a package without a key.
+        had, since: what a replica lacks, and since when; see `replica.Lack`.
     """
 
     last: int = 0
     holes: dict[str, float] = field(default_factory=dict)
     again: dict[str, float] = field(default_factory=dict)
     whole: float = 0.0
+    had: int = 0
+    since: float = 0.0
 
     @classmethod
     def read(cls, text: str) -> "Cursor":
@@ -54,7 +55,8 @@ class Cursor:
             BadInput: it is none of ours.
         """
         try:
-            found = json.loads(text)
+            # Those of earlier releases say nothing about a replica.
+            found = {"had": 0, "since": 0.0, **json.loads(text)}
             return cls(**{name: found[name] for name in cls.__dataclass_fields__})
         except (ValueError, TypeError, KeyError) as error:
             msg = (
@@ -67,16 +69,45 @@ class Cursor:
         return json.dumps(asdict(self), separators=(",", ":"))
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where call records are read.
+
+    Attributes:
+        engine: of the database, or of its replica.
+        setting: which address that is.
+        original: of the database, where a replica is read.
+    """
+
+    engine: sa.Engine
+    setting: str = SETTING
+    original: sa.Engine | None = None
+
+
 def debited(
-    engine: sa.Engine, profile: Profile, cursor: str | None, *, limit: int
+    source: Source, profile: Profile, cursor: str | None, *, limit: int
 ) -> Debited:
-    """List the accounts, each once, and the cursor to go on from."""
+    """List the accounts, each once, and the cursor to go on from.
+
+    Raises:
+        ReplicaBehind: a replica is read that stands still.
+    """
     at = Cursor.read(cursor) if cursor else None
-    with transaction(engine) as connection:
+    lack = _lack(source, profile, at)
+    with transaction(source.engine, source.setting) as connection:
         now = float(connection.execute(sa.text(NOW[profile.dialect])).scalar_one())
         if isinstance(profile.calls, ByStart):
-            return _by_start(connection, profile.calls, at, now)
-        return _by_id(connection, profile.calls, at, now, limit=limit)
+            accounts, onwards = _by_start(connection, profile.calls, at, now)
+        else:
+            accounts, onwards = _by_id(connection, profile.calls, at, now, limit=limit)
+    return Debited(accounts, str(replace(onwards, had=lack.mark, since=lack.since)))
+
+
+def _lack(source: Source, profile: Profile, at: Cursor | None) -> Lack:
+    if source.original is None:
+        return Lack()
+    before = Lack(at.had, at.since) if at else Lack()
+    return lacking(before, source.original, source.engine, profile)
 
 
 def _by_id(
@@ -86,14 +117,16 @@ def _by_id(
     now: float,
     *,
     limit: int,
-) -> Debited:
+) -> tuple[list[str], Cursor]:
     highest = connection.execute(
         sa.text(f"SELECT MAX({calls.id}) FROM {calls.table}")  # noqa: S608 a profile
     ).scalar()
     if at is None:
-        return Debited((), str(Cursor(last=highest or 0)))
+        return [], Cursor(last=highest or 0)
     if highest is not None and highest < at.last:
-        at = Cursor(again=at.again)  # emptied, and begun again
+        # The newest are gone. All that is old is not read again: meanwhile no new
+        # call would be seen.
+        at = Cursor(last=max(0, highest - limit), again=at.again)
     rows = _rows(connection, calls, at.last, limit)
     late = _late(connection, calls, at, now)
     seen = dict.fromkeys(_known([*late, *rows]))
@@ -104,7 +137,7 @@ def _by_id(
         holes=_holes(at, rows, late, now),
         again=_again(at, seen, calls.settles, now),
     )
-    return Debited(list(accounts), str(onwards))
+    return list(accounts), onwards
 
 
 def _rows(
@@ -162,9 +195,9 @@ def _again(
 
 def _by_start(
     connection: sa.Connection, calls: ByStart, at: Cursor | None, now: float
-) -> Debited:
+) -> tuple[list[str], Cursor]:
     if at is None:
-        return Debited((), str(Cursor(whole=now)))
+        return [], Cursor(whole=now)
     whole = now - at.whole >= calls.every
     minutes = calls.longest if whole else calls.usual
     query = sa.text(
@@ -172,8 +205,7 @@ def _by_start(
         f" WHERE {calls.started} >= UTC_TIMESTAMP() - INTERVAL {minutes} MINUTE"
     )
     rows = connection.execute(query).all()
-    onwards = Cursor(whole=now if whole else at.whole)
-    return Debited(list(_known(rows)), str(onwards))
+    return list(_known(rows)), Cursor(whole=now if whole else at.whole)
 
 
 def _known(rows: Iterable[sa.Row[Any]]) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """`replenish.ports.BillingPackage` over the tables that a profile describes."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from replenish.adapters.sql_billing import checks, credit, feed
+from replenish.adapters.sql_billing import checks, credit, feed, replica
 from replenish.adapters.sql_billing.order import Entry, Order
 from replenish.adapters.sql_billing.profile import Profile, State
 from replenish.adapters.sql_billing.session import transaction
@@ -30,7 +30,8 @@ class SqlBilling:
         profile: which package, and how it is read and written.
         currency: of its balances, by ISO code; some packages only know a symbol.
         reader: a replica for what may be a little old: pages of all accounts and call
-            records. Balances that decide about money never come from there.
+            records. Balances that decide about money never come from there, and it is
+            not read on when it stands still.
     """
 
     knows_low = False
@@ -44,7 +45,10 @@ class SqlBilling:
         reader: sa.Engine | None = None,
     ) -> None:
         self._engine = engine
-        self._reader = reader or engine
+        self._replica = reader
+        self._source = feed.Source(engine)
+        if reader is not None:
+            self._source = feed.Source(reader, replica.SETTING, original=engine)
         self._profile = profile
         self._currency = currency
         self._facts: dict[str, Any] = {}
@@ -84,13 +88,28 @@ class SqlBilling:
         """
         try:
             with transaction(self._engine) as connection:
-                return list(
+                found = list(
                     checks.problems(connection, self._profile, currency=self._currency)
                 )
         except BillingUnavailable:
             raise
         except ReplenishError as error:
             return [str(error)]
+        return [*found, *self._of_the_replica()]
+
+    def _of_the_replica(self) -> Iterator[str]:
+        """Read there what we read there, and say what is wrong with it."""
+        if self._replica is None:
+            return
+        try:
+            self.accounts(limit=1)
+            self.calls_since(self.calls_since(None).cursor)
+            behind = replica.stays_behind(self._engine, self._replica, self._profile)
+        except ReplenishError as error:
+            yield str(error)
+            return
+        if behind:
+            yield behind
 
     def remarks(self) -> Sequence[str]:
         """Tell what is worth knowing and no fault, a sentence each."""
@@ -108,13 +127,14 @@ class SqlBilling:
         """Read a page by primary key; no package of these knows who is low."""
         if low:
             return Page((), after=None)
-        with transaction(self._reader) as connection:
+        with transaction(self._source.engine, self._source.setting) as connection:
             values = {"after": int(after or 0), "limit": limit}
             values |= self._known(connection)
             rows = connection.execute(self._page, values).all()
         accounts, unreadable = self._read(rows)
         last = str(rows[-1].id) if len(rows) == limit else None
-        return Page(accounts, after=last, unreadable=unreadable)
+        stale = self._replica is not None
+        return Page(accounts, after=last, unreadable=unreadable, stale=stale)
 
     def balances(self, refs: Sequence[str]) -> Mapping[str, Account]:
         """Read these accounts now; unknown and unreadable ones are left out."""
@@ -128,7 +148,7 @@ class SqlBilling:
 
     def calls_since(self, cursor: str | None, *, limit: int = 5000) -> Calls:
         """List the accounts debited after the cursor; None starts at the end."""
-        return feed.debited(self._reader, self._profile, cursor, limit=limit)
+        return feed.debited(self._source, self._profile, cursor, limit=limit)
 
     def watch(self, thresholds: Mapping[str, Decimal | None]) -> None:
         """Do nothing: these packages have nowhere to write a mark."""

@@ -20,7 +20,7 @@ from replenish.errors import (
 SETTING = "BILLING_DATABASE_URL"
 NO_RSA = (
     "MySQL 8 sends no password over a plain connection without RSA; run pip install"
-    " 'PyMySQL[rsa]', or use TLS by adding ?ssl_ca=FILE to the address."
+    " 'PyMySQL[rsa]', or use TLS by adding ?ssl_ca=FILE to {}."
 )
 
 # PostgreSQL's SQLSTATE and MySQL's error numbers, by what they mean for us.
@@ -123,15 +123,19 @@ def _limits(statement_ms: int, lock_ms: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+def transaction(engine: sa.Engine, setting: str = SETTING) -> Iterator[sa.Connection]:
     """Lend a connection in one short transaction.
+
+    Args:
+        engine: of the database, or of its replica.
+        setting: which address that is; refusals name it.
 
     Raises:
         BillingUnavailable: away, slow, locked, or the answer was lost.
         ConfigurationError: a table, a column or a grant is missing.
         BadInput: an amount outgrew its column.
     """
-    with _translated(), engine.begin() as connection:
+    with _translated(setting), engine.begin() as connection:
         yield connection
 
 
@@ -150,38 +154,38 @@ def statements(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(setting: str = SETTING) -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:
         msg = "All connections to the billing database are busy; try again later."
-        raise BillingUnavailable(msg, subject=SETTING) from error
+        raise BillingUnavailable(msg, subject=setting) from error
     except DBAPIError as error:
-        ours = _sentence(error)
+        ours = _sentence(error, setting)
         if ours is None:
             raise
         raise ours from error
     except RuntimeError as error:  # PyMySQL's, before it is connected
         if "cryptography" not in str(error):
             raise
-        raise ConfigurationError(NO_RSA, subject=SETTING) from error
+        raise ConfigurationError(NO_RSA.format(setting), subject=setting) from error
 
 
-def _sentence(error: DBAPIError) -> ReplenishError | None:
+def _sentence(error: DBAPIError, setting: str) -> ReplenishError | None:
     code = _code(error)
     told = _first_line(error)
     if code in UNDEFINED:
         msg = (
-            f"The billing database lacks what we need ({told}); check {SETTING} and"
+            f"The billing database lacks what we need ({told}); check {setting} and"
             " BILLING_PACKAGE, then run `replenish check`."
         )
-        return ConfigurationError(msg, subject=SETTING)
+        return ConfigurationError(msg, subject=setting)
     if code in REFUSED:
         msg = (
             f"The billing database refuses us: {told}; check the user, the password and"
-            f" the database in {SETTING}, or grant it."
+            f" the database in {setting}, or grant it."
         )
-        return ConfigurationError(msg, subject=SETTING)
+        return ConfigurationError(msg, subject=setting)
     if code in TOO_LARGE:
         msg = "The amount would take the balance past what its column can hold."
         return BadInput(msg, subject="amount")
@@ -189,11 +193,13 @@ def _sentence(error: DBAPIError) -> ReplenishError | None:
     lost = error.connection_invalidated
     passing = lost or (isinstance(code, str) and code[:2] in PASSING)
     if passing or isinstance(error, OperationalError | InterfaceError):
-        return _unavailable(code, told)
+        return _unavailable(code, told, setting)
     return None
 
 
-def _unavailable(code: str | int, told: str) -> BillingUnavailable:
+def _unavailable(
+    code: str | int, told: str, setting: str = SETTING
+) -> BillingUnavailable:
     kind, why = BillingUnavailable, told
     if code in LOCKED:
         kind, why = AccountLocked, "an account's row is locked by somebody else"
@@ -203,9 +209,9 @@ def _unavailable(code: str | int, told: str) -> BillingUnavailable:
         why = "it is read-only, as a replica is"
     msg = (
         f"The billing database did not do it in time ({why}); it may be tried again."
-        f" If it stays so, check {SETTING}."
+        f" If it stays so, check {setting}."
     )
-    return kind(msg, subject=SETTING)
+    return kind(msg, subject=setting)
 
 
 def _code(error: DBAPIError) -> str | int:

@@ -112,6 +112,37 @@ def test_an_emptied_table_begins_again(site: PackageSite) -> None:
     assert (empty, seen(site, cursor)[0]) == ([], ["1002"])
 
 
+def test_a_table_that_lost_its_newest_record_is_read_on_near_its_end(
+    site: PackageSite,
+) -> None:
+    """A replica promoted without the last seconds: no history is read before."""
+    for number, ref in ((1, "1001"), (7_000, "1002"), (7_001, "1003")):
+        record(site, number, ref)
+    _, cursor = seen(site, None)
+    calls = site.profile.calls
+    assert isinstance(calls, Calls)
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM {calls.table} WHERE {calls.id} > 7000")  # noqa: S608 ours
+    record(site, 7_000 - 1, "1003")
+
+    found, cursor = seen(site, cursor)
+
+    assert found == ["1003", "1002"]  # not those of thousands of calls ago
+    assert json.loads(cursor)["last"] == 7_000
+    record(site, 7_002, "1001")
+    assert seen(site, cursor)[0] == ["1001"]
+
+
+def test_a_cursor_of_an_earlier_release_goes_on(site: PackageSite) -> None:
+    """It says nothing about a replica."""
+    record(site, 10, "1001")
+    found = json.loads(seen(site, None)[1])
+    del found["had"], found["since"]
+    record(site, 11, "1002")
+
+    assert seen(site, json.dumps(found))[0] == ["1002"]
+
+
 def test_a_debit_that_comes_after_its_record_is_not_missed(site: PackageSite) -> None:
     """The account is listed once more a moment later, where that can be."""
     calls = site.profile.calls

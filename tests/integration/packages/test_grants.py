@@ -42,6 +42,19 @@ def test_all_that_we_do_is_granted(site: PackageSite, least: SqlBilling) -> None
 
 
 @pytest.mark.security("S14")
+def test_the_replica_needs_no_more_grants(site: PackageSite, least: SqlBilling) -> None:
+    """Comparing reads what following calls reads anyway."""
+    site.add("1001", "5")
+    site.debit("1001", "1")
+    engine = least._engine  # noqa: SLF001 the role's own door
+    both = SqlBilling(engine, site.profile, currency="USD", reader=engine)
+
+    assert engine.url.username == ROLE
+    assert list(both.check()) == []
+    assert both.calls_since(both.calls_since(None).cursor).cursor
+
+
+@pytest.mark.security("S14")
 def test_nothing_else_is(site: PackageSite, least: SqlBilling) -> None:
     """Twenty ways and more to read, change or break what is not ours: all refused."""
     answers = {each: answer(least, each) for each in forbidden(site)}

@@ -160,17 +160,26 @@ def _available(site: PackageSite) -> Decimal:
 def test_a_replica_serves_what_may_be_old_and_never_what_decides(
     site: PackageSite,
 ) -> None:
-    """Pages and call records from there, balances and credits from the original."""
+    """Pages and call records from there, balances and credits from the original.
+
+    Whether the replica has the newest call is asked of the original.
+    """
     nowhere = sa.create_engine(site.engine.url.set(database="nowhere_at_all"))
     profile = site.profile
     site.add("1001", "5")
     original = SqlBilling(site.engine, profile, currency="USD", reader=nowhere)
     replica = SqlBilling(nowhere, profile, currency="USD", reader=site.engine)
 
-    assert [account.ref for account in replica.accounts().accounts] == ["1001"]
-    assert replica.calls_since(None).cursor
+    page = replica.accounts()
+
+    assert [account.ref for account in page.accounts] == ["1001"]
+    assert page.stale
     assert original.balances(["1001"])["1001"].available.amount == Decimal(5)
-    for wrong in (original.accounts, lambda: original.calls_since(None)):
+    for wrong in (
+        original.accounts,
+        lambda: original.calls_since(None),
+        lambda: replica.calls_since(None),
+    ):
         with pytest.raises((ConfigurationError, BillingUnavailable)):
             wrong()
     nowhere.dispose()

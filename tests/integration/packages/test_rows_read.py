@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from replenish.adapters.sql_billing.package import SqlBilling
 from replenish.adapters.sql_billing.profile import Calls
+from replenish.adapters.sql_billing.replica import SETTING, newest
 from replenish.adapters.sql_billing.session import make_engine
 from replenish.demo.packages.hands import Hands, Opening
 from replenish.domain.money import Money
@@ -108,6 +109,19 @@ def test_new_calls_are_read_without_the_old(busy: PackageSite) -> None:
         read = rows() - before
 
     assert "7" in found.accounts
+    assert read <= ENOUGH
+
+
+def test_a_replica_is_compared_by_the_end_of_an_index(busy: PackageSite) -> None:
+    """Every second, on the database that bills calls."""
+    with counting(busy) as (package, rows):
+        engine = package._engine  # noqa: SLF001 its one session is counted
+        newest(engine, busy.profile, SETTING)
+        before = rows() if busy.profile.dialect == "mysql" else 0
+        found = newest(engine, busy.profile, SETTING)
+        read = rows() - before
+
+    assert found.mark > 0
     assert read <= ENOUGH
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from replenish.domain.account import Account
 from replenish.domain.enrolment import Overrides
+from replenish.domain.money import Money
 from replenish.errors import BillingUnavailable, LedgerUnavailable
 from replenish.pipeline import sweep as steps
 from replenish.pipeline.services import Services
@@ -178,6 +179,49 @@ def test_a_sweep_that_dies_in_the_middle_loses_nothing(world: World) -> None:
     assert len(rest) == 3
 
 
+class Old:
+    """A package whose pages come from a replica, with the balances of before."""
+
+    def __init__(self, world: World, balance: str) -> None:
+        """Stand before the world's own package."""
+        self._billing = world.services.billing
+        self._balance = Money(Decimal(balance), "USD")
+        self.knows_low = self._billing.knows_low
+
+    def accounts(
+        self, *, after: str | None = None, limit: int = 500, low: bool = False
+    ) -> Page:
+        """Give the page of before."""
+        page = self._billing.accounts(after=after, limit=limit, low=low)
+        old = [replace(account, available=self._balance) for account in page.accounts]
+        return replace(page, accounts=old, stale=True)
+
+
+def test_an_old_page_makes_nobody_funded(world: World) -> None:
+    """Who is known low stays so until the balance itself says otherwise."""
+    world.enrol(card=False)
+    world.sweep()
+    since = "SELECT low_since IS NOT NULL FROM replenish.account"
+    world.later()
+
+    assert list(Sweep(Kind.FULL, _with(world, Old(world, "80")))) == []
+
+    assert world.ask(since) == [(True,)]
+    world.set_balance("80")
+    world.later()
+    world.sweep(Kind.FULL)
+    assert world.ask(since) == [(False,)]
+
+
+def test_who_is_low_on_an_old_page_is_still_found(world: World) -> None:
+    """It was low a moment ago; before any charge the balance itself is read."""
+    world.enrol()
+
+    (claims,) = Sweep(Kind.FULL, _with(world, Old(world, "5")))
+
+    assert [attempt.account for attempt in claims.attempts] == ["1001"]
+
+
 class ByCalls:
     """A package that does not know who is low: the hot sweep reads its calls."""
 
@@ -260,7 +304,7 @@ def test_a_cursor_is_kept_only_when_its_calls_were_dealt_with(world: World) -> N
     assert world.ask(claims) == [(4, 4)]
 
 
-def _with(world: World, package: ByCalls) -> Services:
+def _with(world: World, package: ByCalls | Old) -> Services:
     return replace(world.services, billing=package)  # type: ignore[arg-type]
 
 

@@ -678,7 +678,7 @@ INVARIANTS = (
 NOT_JUDGED = {
     "I14": "refunds and disputes are not taken in yet",
     "I18": "webhooks are not taken in yet",
-    "I19": "needs the history of a run with a poisoned account",
+    "I19": "needs a run with a poisoned account (python -m benchmarks.poison)",
     "I21": "needs logs and memory, not rows; see the tests of the log",
 }
 """Invariants that rows alone cannot decide; never counted as holding."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replenish import card_number, logs
+from replenish.adapters.notify import LogNotifier
 from replenish.settings import Settings
 
 SECRETS = [
@@ -171,3 +172,12 @@ def test_configuring_twice_does_not_double_the_lines(stream: io.StringIO) -> Non
     logging.getLogger("x").warning("Once")
 
     assert stream.getvalue().count("\n") == 1
+
+
+def test_what_people_are_told_is_never_below_the_level(stream: io.StringIO) -> None:
+    """Whoever keeps routine out of the log still learns that a card waits for them."""
+    logs.configure(Settings(log_level="WARNING"), stream=stream)
+
+    LogNotifier()("charger.stopped", account="1001", text="The key is refused.")
+
+    assert "The key is refused." in stream.getvalue()

@@ -20,7 +20,8 @@ tables have the engines, indexes and triggers of the packages; PyFreeBilling nee
 nothing, the others a MariaDB on this machine. They write under their own role, we under
 ours, which has the least grants.
 
-Exit code: 0 when every hang-up succeeded and no median is more than doubled, else 1.
+Exit code: 0 when every hang-up succeeded and no sweep more than doubles the median, else
+1. Credits without end do so on MyISAM, where each locks the whole table for its moment.
 """
 
 import argparse
@@ -108,7 +109,8 @@ def main() -> int:
             found += _measure(where, services, given)
             engine.dispose()
     _print(found, as_json=given.json)
-    return 0 if all(each.p50_more <= MORE for each in found) else 1
+    swept = [each for each in found if each.condition in ("hot", "full")]
+    return 0 if all(each.p50_more <= MORE for each in swept) else 1
 
 
 def _measure(

@@ -20,8 +20,8 @@ tables have the engines, indexes and triggers of the packages; PyFreeBilling nee
 nothing, the others a MariaDB on this machine. They write under their own role, we under
 ours, which has the least grants.
 
-Exit code: 0 when every hang-up succeeded and no sweep more than doubles the median, else
-1. Credits without end do so on MyISAM, where each locks the whole table for its moment.
+Exit code: 0 when every hang-up succeeded and no sweep more than doubles the median,
+else 1. Credits without end do so on MyISAM: each locks the whole table for its moment.
 """
 
 import argparse

@@ -47,7 +47,7 @@ SERVICES = {
     "billing": "accounts balances calls_since watch apply_credit find_credit"
     " verify_credit correct_credit suspend restore",
     "gateway": "create confirm look_up cancel list_since check",
-    "ledger": "subjects claim take advance put_back holds came_late uncredited"
+    "ledger": "subjects claim take advance put_back holds came_late uncredited misused"
     " waiting wake stranded adopt",
     "books": "close_batch unclosed low_of recovered due begin extend end cursor",
     "cut_offs": "low begin done standing is_standing restored",

@@ -240,10 +240,14 @@ BUGS = (
             ),
             Edit(
                 ATTEMPTS,
+                "import uuid\n",
+                "import uuid\nfrom datetime import UTC, datetime\n",
+            ),
+            Edit(
+                ATTEMPTS,
                 '            "seconds": self._lease,\n        }\n',
                 '            "seconds": self._lease,\n'
-                '            "at": datetime.now(__import__("zoneinfo")'
-                '.ZoneInfo("UTC")),\n        }\n',
+                '            "at": datetime.now(UTC),\n        }\n',
             ),
         ),
     ),

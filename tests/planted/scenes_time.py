@@ -118,7 +118,10 @@ def local_midnight(stage: Stage) -> None:
 
 @contextmanager
 def behind(by: timedelta) -> Iterator[None]:
-    """Let the clock of this process be so much behind that of the database."""
+    """Let the clock of this process be so much behind that of the database.
+
+    The ledger asks no clock here but the database's, unless it is made to.
+    """
 
     class Behind(datetime):
         @classmethod
@@ -126,7 +129,7 @@ def behind(by: timedelta) -> Iterator[None]:
             late = datetime.now(tz) - by
             return cls.fromisoformat(late.isoformat())
 
-    with mock.patch.object(attempts, "datetime", Behind):
+    with mock.patch.object(attempts, "datetime", Behind, create=True):
         yield
 
 

@@ -376,7 +376,10 @@ class Ledger(Protocol):
         """Count charged attempts that wait for one of these reasons, up to a limit."""
 
     def misused(self, *, limit: int) -> int:
-        """Count accounts held for `MISUSE` in the last quarter of an hour."""
+        """Count accounts held for `MISUSE` in the last quarter of an hour.
+
+        Only those since a card was last charged: with one, the gateway works for us.
+        """
 
     def waiting(self, reason: str) -> str | None:
         """Give an account whose attempt, not charged, waits for this; None: nobody."""

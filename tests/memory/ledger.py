@@ -242,8 +242,11 @@ class MemoryLedger:
         return min(waiting, limit)
 
     def misused(self, *, limit: int) -> int:
-        """Count accounts held for `MISUSE` in the last quarter of an hour."""
+        """Count accounts held for `MISUSE` of late, and since the last charge."""
         since = self.store.now() - timedelta(minutes=15)
+        for row in self.store.attempts.values():
+            if row.state in (State.CHARGED, State.SETTLED):
+                since = max(since, row.changed_at)
         held = sum(
             (row.pause_reason or "").startswith(MISUSE)
             and row.paused_at is not None

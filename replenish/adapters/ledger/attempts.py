@@ -219,7 +219,7 @@ class PostgresLedger:
             return int(connection.execute(recovery.UNCREDITED, values).scalar_one())
 
     def misused(self, *, limit: int) -> int:
-        """Count accounts held for `MISUSE` in the last quarter of an hour."""
+        """Count accounts held for `MISUSE` of late, and since the last charge."""
         values = {"reason": MISUSE, "limit": limit}
         with transaction(self._engine) as connection:
             return int(connection.execute(recovery.MISUSED, values).scalar_one())

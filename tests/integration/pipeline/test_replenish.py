@@ -410,6 +410,22 @@ def test_requests_that_are_refused_one_after_another_stop_all_charging(
     assert not world.register.need(refs[-1]).paused
 
 
+def test_refused_requests_stop_nobody_while_others_are_charged(world: World) -> None:
+    """It is those accounts' own trouble: each of them is held, and no one else."""
+    refs = [world.enrol(str(1001 + number)) for number in range(2 * MISUSES - 1)]
+    refused = GatewayMisuse("The currency of this customer is another.")
+    good = refs.pop(MISUSES - 1)
+    for ref in (*refs[: MISUSES - 1], good, *refs[MISUSES - 1 :]):
+        if ref != good:
+            world.gateway.says("create", refused)
+        assert world.replenish(ref).outcome == (
+            "settled" if ref == good else "released"
+        )
+
+    assert world.services.stops.reason() is None
+    assert all(world.register.need(ref).paused for ref in refs)
+
+
 def test_a_malformed_request_that_had_charged_is_credited(world: World) -> None:
     """The gateway's evidence counts, not its complaint."""
     world.enrol()

@@ -58,12 +58,16 @@ def status(engine: sa.Engine) -> SchemaStatus:
 def upgrade(engine: sa.Engine) -> SchemaStatus:
     """Bring the schema up to this code's version; safe to repeat and to race.
 
+    Where it is, nothing is run: the workers' role, which may change no schema, may ask.
+
     Raises:
         ConfigurationError: the database is newer than this code.
     """
     found = status(engine)
     if found.current and not found.known:
         raise ConfigurationError(found.problem or "", subject="DATABASE_URL")
+    if found.problem is None:
+        return found
     with engine.begin() as connection:
         config = _config()
         config.attributes["connection"] = connection

@@ -22,9 +22,9 @@ from replenish.adapters.stripe_refusal import (
     Json,
     Refusal,
     inner,
-    key_refused,
     no_list,
     page_of,
+    stranger,
     text,
     unanswered,
 )
@@ -54,6 +54,7 @@ from replenish.ports import Order
 
 CREATE, CONFIRM = "create an intent", "confirm the intent"
 LOOK_UP, CANCEL = "look the intent up", "cancel the intent"
+LOOK_FOR = "look for the customer"
 
 PAGE = 100  # rows, Stripe's largest page
 CREATE_KEYS = 4  # keys that one attempt may use up, one stored 500 each
@@ -132,14 +133,15 @@ class Charging:
         """Call the card gone, unless our key does not know its customer at all.
 
         With the key of another Stripe account nobody's card is there, and each would
-        be given up as dead. A deleted customer can still be read.
+        be given up as dead. A deleted customer can still be read. One account whose
+        customer is not there is a person's to look at, and many stop all charging.
         """
         if refusal.code == MISSING:
             answer = self._wire.customer(order.customer)
             if isinstance(answer, Refusal) and answer.status == NOT_FOUND:
-                raise key_refused(answer)
+                raise stranger(order, answer)
             if isinstance(answer, Refusal):
-                raise unanswered(CREATE, order, answer)
+                raise unanswered(LOOK_FOR, order, answer)
         return stripe_reading.card_gone("", refusal)
 
     def confirm(self, order: Order, intent: str, *, number: int) -> Outcome:

@@ -117,15 +117,20 @@ def unanswered(
     return GatewayMisuse(msg, subject=order.account)
 
 
-_KEY = {401: "does not accept STRIPE_API_KEY", 403: "does not let it do this"}
-_OTHERS = "does not know our customer: STRIPE_API_KEY is of another account"
+def stranger(order: Order, refusal: Refusal) -> GatewayMisuse:
+    """Make the error for a customer that our key does not know, not even as deleted."""
+    msg = (
+        f"Stripe does not know the customer {order.customer} of account"
+        f" {order.account}: {refusal}. Look whether STRIPE_API_KEY is of another Stripe"
+        " account, or give the account the customer that it has there."
+    )
+    return GatewayMisuse(msg, subject=order.account)
 
 
 def key_refused(refusal: Refusal) -> GatewayKeyRefused:
     """Make the error that stops charging; Stripe's own text is left out of it."""
-    said = _KEY.get(refusal.status, _OTHERS)
-    if refusal.blames_mode:
-        said = "knows these ids in the other of test and live"
+    known = {401: "does not accept STRIPE_API_KEY", 403: "does not let it do this"}
+    said = known.get(refusal.status, "knows these ids in the other of test and live")
     marks = [f"HTTP {refusal.status}", refusal.code, refusal.request]
     msg = (
         f"Stripe {said} [{', '.join(mark for mark in marks if mark)}]; charging stops"

@@ -47,7 +47,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import assert_never
 
 from replenish.domain.attempt import Attempt, State
@@ -321,7 +320,7 @@ def _charged(attempt: Attempt, services: Services) -> Attempt | Later:
     settled = services.ledger.advance(
         attempt,
         State.SETTLED,
-        evidence={"available": str(_available(attempt, receipt, services))},
+        evidence=_left(attempt, receipt, services),
     )
     failpoint("after_done", attempt.account)
     restore_if_ours(attempt.account, services, reason="settled")
@@ -361,12 +360,17 @@ def _recheck(attempt: Attempt, services: Services) -> Obstacle | None:
     )
 
 
-def _available(attempt: Attempt, receipt: Receipt, services: Services) -> Decimal:
-    """Give what is available now; a repeated credit tells what was when it was made."""
+def _left(attempt: Attempt, receipt: Receipt, services: Services) -> dict[str, str]:
+    """Give what was available after the credit; for a repeated one also what is now.
+
+    Calls may have gone on since it was made, or somebody may have overwritten it: the
+    first is what later looks at the credit compare with.
+    """
+    after = {"available": str(receipt.available_after)}
     if not receipt.already_applied:
-        return receipt.available_after
+        return after
     seen = services.billing.balances([attempt.account]).get(attempt.account)
-    return seen.available.amount if seen else receipt.available_after
+    return after | ({"now": str(seen.available.amount)} if seen else {})
 
 
 def _is_credited(attempt: Attempt, obstacle: Obstacle, services: Services) -> bool:
@@ -378,7 +382,10 @@ def _is_credited(attempt: Attempt, obstacle: Obstacle, services: Services) -> bo
     """
     if obstacle.reason in (Reason.CLAIM_TOO_OLD, Reason.ACCOUNT_GONE):
         return False
-    found = services.billing.find_credit(attempt.account, reference=attempt.id)
+    try:
+        found = services.billing.find_credit(attempt.account, reference=attempt.id)
+    except BadInput:
+        return True  # its row is there; somebody has edited its words
     return found is not None
 
 
@@ -496,13 +503,15 @@ def _misused(
         return Later(PERSON_WAIT, "gateway_misuse")
     if not isinstance(evidence, Cancelled):
         return _record(attempt, evidence, services)
-    return services.ledger.advance(
+    cancelled = services.ledger.advance(
         attempt,
         State.CANCELLED,
         reason="gateway_misuse",
         evidence=_proved(evidence),
         verdict=verdict,
     )
+    _stop_if_all_are_refused(error, services)
+    return cancelled
 
 
 def _stop_if_all_are_refused(error: GatewayMisuse, services: Services) -> None:

@@ -195,7 +195,8 @@ class MemoryLedger:
         store, account = self.store, self.store.accounts[row.account]
         if to is State.SETTLED:
             store.skips.pop(row.account, None)
-            available = Decimal(row.evidence.get("available", "Infinity"))
+            left = row.evidence.get("now", row.evidence.get("available", "Infinity"))
+            available = Decimal(left)
             low = available <= account.rule.threshold
             account.episode_at = now
             account.low_since = (account.low_since or now) if low else None

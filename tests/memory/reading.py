@@ -9,7 +9,7 @@ from replenish.domain.account import DEAD_FOR_ALL
 from replenish.domain.attempt import SPENT, State
 from replenish.domain.decision import CardHistory, History, Obstacle, Reason
 from replenish.ports import Subject
-from tests.memory.rows import AccountRow, AttemptRow, CardRow, Store
+from tests.memory.rows import AccountRow, CardRow, Store
 
 NO = frozenset({State.DECLINED, State.ACTION_REQUIRED})
 TOOK = frozenset({State.CHARGED, State.SETTLED})
@@ -154,7 +154,7 @@ def _of_number(
     dead = [
         row.card.dead_reason
         for user, row in users
-        if user is not account
+        if (user is not account or row.removed_at is not None)
         and row.card.imprint == card.card.imprint
         and row.card.dead_reason in DEAD_FOR_ALL
     ]
@@ -177,7 +177,7 @@ def _cards(
         found.append(
             CardHistory(
                 row.card,
-                _tried_at(account.attempts, row.id, without),
+                _tried_at(account, row, without),
                 day,
                 month,
                 in_flight(store, row.card.fingerprint, without),
@@ -190,11 +190,12 @@ def _cards(
 
 
 def _tried_at(
-    attempts: Sequence[AttemptRow], card: int, without: str | None
+    account: AccountRow, card: CardRow, without: str | None
 ) -> datetime | None:
+    same = {row.id for row in account.cards if row.card.imprint == card.card.imprint}
     tried = [
         row.claimed_at
-        for row in attempts
-        if row.card_id == card and row.state not in IN_VAIN and row.id != without
+        for row in account.attempts
+        if row.card_id in same and row.state not in IN_VAIN and row.id != without
     ]
     return max(tried, default=None)

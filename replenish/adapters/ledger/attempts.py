@@ -257,7 +257,7 @@ class PostgresLedger:
     ) -> None:
         values = {
             "account": attempt.account,
-            "available": evidence.get("available"),
+            "available": evidence.get("now", evidence.get("available")),
             "threshold": self._defaults.threshold,
         }
         connection.execute(leasing.FUNDED, values)

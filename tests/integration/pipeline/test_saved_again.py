@@ -14,6 +14,7 @@ import stripe
 
 from replenish.adapters.stripe import StripeGateway
 from replenish.domain.enrolment import Overrides
+from replenish.domain.outcome import ActionRequired, DeclineClass, Declined
 from replenish.errors import BadInput
 from replenish.pipeline import enrol
 from tests.contract.gateway_site import make_gateway
@@ -217,3 +218,35 @@ def test_a_stolen_card_that_is_saved_again_stays_refused(
         "SELECT reason, detail FROM replenish.skip WHERE account_id = '1002'"
     )
     assert skipped == [("card_dead", "stolen_card, on another account")]
+
+
+def test_a_card_saved_again_waits_as_long_as_it_would_have(world: World) -> None:
+    """What it was tried under its old id counts, for the policy as for the claim."""
+    world.enrol()
+    asks = ActionRequired("pi", "authentication_required")
+    world.gateway.says("confirm", asks)
+    assert world.replenish().outcome == "action_required"
+
+    world.register.add_card(
+        "1001", replace(world.card("1001"), payment_method="pm_again"), actor="test"
+    )
+
+    assert world.sweep() == []
+    assert world.ask("SELECT reason FROM replenish.skip") == [("cooldown",)]
+
+
+def test_a_stolen_card_has_no_other_id(world: World) -> None:
+    """Entered twice, and the refused one taken off file: the other stays dead."""
+    world.enrol()
+    twin = replace(world.card("1001"), payment_method="pm_twin")
+    world.register.add_card("1001", twin, actor="test")
+    stolen = Declined("pi", DeclineClass.FRAUD, "stolen_card")
+    world.gateway.says("confirm", stolen)
+    assert world.replenish().outcome == "declined"
+
+    world.register.remove_card("1001", "pm_1001", actor="test")
+    world.register.resume("1001", actor="test")
+    world.age("1 hour")
+
+    assert world.sweep() == []
+    assert world.ask("SELECT reason FROM replenish.skip") == [("card_dead",)]

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from unittest.mock import Mock
 
 import pytest
 
 from replenish.domain.attempt import Attempt
+from replenish.errors import BadInput
 from replenish.pipeline.replenish import order_of
 from replenish.pipeline.sweep import Kind, Sweep
 from tests.world import World
@@ -74,6 +76,36 @@ def test_a_claim_that_is_too_old_gets_no_second_intent(world: World) -> None:
 
     assert world.replenish().outcome == "released"
     assert world.gateway.calls == []
+
+
+def test_a_credit_whose_words_were_edited_is_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only that it is there was asked; what it was the gateway tells."""
+    world.enrol()
+    attempt = claimed(world)
+    charged(world, attempt)
+    credited(world, attempt)
+    odd = Mock(side_effect=BadInput("The note of this refill is no number."))
+    monkeypatch.setattr(world.services.billing, "find_credit", odd)
+
+    assert str(world.replenish()) == "waiting credited_before"
+    assert again(world) == "settled"
+
+
+def test_a_credit_overwritten_before_it_was_repeated_is_put_right(world: World) -> None:
+    """Not charged for once more: the later look compares with what it had left."""
+    world.enrol()
+    attempt = claimed(world)
+    credited(world, attempt)
+    world.overwrite("5")
+    assert world.replenish().outcome == "settled"
+
+    world.age("1 hour")
+    world.settle_all()
+
+    assert sum(world.gateway.captures.values()) == 1
+    assert world.balance() == Decimal(30)
 
 
 @pytest.mark.parametrize("balance", ["-2", "4"])

@@ -74,7 +74,11 @@ CROSS JOIN LATERAL (
   FROM replenish.card k
   CROSS JOIN LATERAL (
     SELECT (SELECT max(t.claimed_at) FROM replenish.attempt t
-            WHERE t.account_id = a.id AND t.card_id = k.id
+            WHERE t.account_id = a.id AND t.card_id IN (
+                SELECT s.id FROM replenish.card s  -- also under an id that is off file
+                WHERE s.account_id = a.id
+                  AND (s.fingerprint, s.last4, s.exp_year, s.exp_month)
+                    = (k.fingerprint, k.last4, k.exp_year, k.exp_month))
               AND t.state NOT IN ('released', 'cancelled')
               AND t.id IS DISTINCT FROM CAST(:without AS uuid)) AS tried_at,
            count(*) FILTER (WHERE d.changed_at > now() - interval '1 day')
@@ -100,7 +104,8 @@ CROSS JOIN LATERAL (
   ) y
   CROSS JOIN LATERAL (
     SELECT 1 + count(DISTINCT o.account_id) FILTER (
-             WHERE (o.removed_at IS NULL OR o.removed_at > now() - interval '30 days')
+             WHERE o.account_id <> k.account_id
+               AND (o.removed_at IS NULL OR o.removed_at > now() - interval '30 days')
                AND (o.added_at, o.account_id) < (y.since, k.account_id)) AS place,
            min(o.dead_reason) FILTER (
              WHERE o.dead_reason = ANY(:dead_for_all)
@@ -108,7 +113,7 @@ CROSS JOIN LATERAL (
                  = (k.last4, k.exp_year, k.exp_month)) AS dead_elsewhere
     FROM replenish.card o
     WHERE o.fingerprint = k.fingerprint AND o.fingerprint <> ''
-      AND o.account_id <> k.account_id
+      AND (o.account_id <> k.account_id OR o.removed_at IS NOT NULL)
   ) x
   WHERE k.account_id = a.id AND k.removed_at IS NULL
 ) c

@@ -46,13 +46,13 @@ SELECT count(*) FROM (
 
 MISUSED = sa.text("""
 /* Accounts held because the gateway refused a request of ours, of late and since it
-   last took one: while others are charged, it is those accounts' own trouble. Asked only
-   when one more is refused, so the accounts need no index. */
+   last charged a card: while others are charged, it is those accounts' own trouble.
+   Asked only when one more is refused, so the accounts need no index. */
 SELECT count(*) FROM (
   SELECT FROM replenish.account
   WHERE starts_with(pause_reason, :reason)
     AND paused_at > greatest(now() - interval '15 minutes', (
-      SELECT max(t.changed_at) FROM replenish.attempt t
+      SELECT max(t.charged_at) FROM replenish.attempt t
       WHERE t.state IN ('charged', 'settled')
         AND t.changed_at > now() - interval '15 minutes'))
   LIMIT :limit) AS held

@@ -231,6 +231,9 @@ class _Requests:
     def customer(self, customer: str) -> Answer:
         return self._ask("customer", lambda api: api.v1.customers.retrieve(customer))
 
+    def list_customers(self, *, limit: int) -> Answer:
+        return self._ask("list", lambda api: api.v1.customers.list({"limit": limit}))
+
     def _ask(
         self, endpoint: str, call: Callable[[stripe.StripeClient], object]
     ) -> Answer:

@@ -94,6 +94,9 @@ class Wire(Protocol):
     def customer(self, customer: str) -> Answer:
         """Read a customer; a deleted one is still there and says so."""
 
+    def list_customers(self, *, limit: int) -> Answer:
+        """List a page of customers."""
+
 
 class Charging:
     """`replenish.ports.CardGateway` over a wire to Stripe."""
@@ -235,8 +238,13 @@ class Charging:
         stripe_amounts.check_amount(amount)
 
     def check(self) -> Sequence[str]:
-        """See the port; asks for one intent, the cheapest request there is."""
+        """See the port; asks for one customer and one intent, the cheapest requests.
+
+        A key without the right to read customers would be found out by the first card
+        that is gone, and would stop all charging then.
+        """
         try:
+            self._wire.list_customers(limit=1)
             answer = self._wire.list_intents(limit=1)
         except Transient:
             raise

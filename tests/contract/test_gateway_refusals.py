@@ -173,7 +173,8 @@ def test_a_refused_key_stops_everything(sandbox: SandboxServer) -> None:
 def test_a_key_without_the_right_is_refused(sandbox: SandboxServer) -> None:
     """A restricted key that may only read stops the charger."""
     key = f"rk_test_{uuid4().hex}"
-    sandbox.control("POST", "keys", {"scopes": {key: ["payment_intents:read"]}})
+    scopes = ["payment_intents:read", "customers:read"]
+    sandbox.control("POST", "keys", {"scopes": {key: scopes}})
     limited = make_gateway(sandbox.url, key)
 
     assert limited.check() == []
@@ -193,3 +194,14 @@ def test_an_unknown_version_is_named(sandbox: SandboxServer) -> None:
 def test_a_working_gateway_has_nothing_to_report(gateway: StripeGateway) -> None:
     """All is well."""
     assert gateway.check() == []
+
+
+@pytest.mark.security("S3")
+def test_a_key_that_may_not_read_customers_is_told(sandbox: SandboxServer) -> None:
+    """Before the first card that is gone, at which it would stop all charging."""
+    key = f"rk_test_{uuid4().hex}"
+    sandbox.control("POST", "keys", {"scopes": {key: ["payment_intents:write"]}})
+
+    (told,) = make_gateway(sandbox.url, key).check()
+
+    assert "does not let it do this" in told

@@ -220,7 +220,7 @@ class Register:
         """Put a card on file, last in line unless a priority is given.
 
         Adding one that is there already takes the gateway's present words for it. One
-        that its customer has saved again takes the place of the dead one it was.
+        that its customer has saved again stands for the dead one, which goes off file.
 
         Raises:
             AccountNotFound: it is not enrolled.

@@ -54,8 +54,8 @@ EMPTY = (
 
 def fill(app: Application, accounts: int, low: int) -> None:
     """Make so many accounts, enrolled, each with a card; the first `low` are low."""
-    _run(app.billing_engine, BILLING, accounts=accounts, low=low)
-    _run(app.ledger_engine, LEDGER, accounts=accounts, low=low)
+    run_sql(app.billing_engine, BILLING, accounts=accounts, low=low)
+    run_sql(app.ledger_engine, LEDGER, accounts=accounts, low=low)
 
 
 def enrol(app: Application, accounts: int) -> None:
@@ -63,15 +63,16 @@ def enrol(app: Application, accounts: int) -> None:
     statements = tuple(
         each.replace("lpad(n::text, 8, '0')", "n::text") for each in LEDGER
     )
-    _run(app.ledger_engine, statements, accounts=accounts)
+    run_sql(app.ledger_engine, statements, accounts=accounts)
 
 
 def empty_rows(app: Application) -> None:
     """Forget every attempt, batch and reason."""
-    _run(app.ledger_engine, EMPTY)
+    run_sql(app.ledger_engine, EMPTY)
 
 
-def _run(engine: sa.Engine, statements: tuple[str, ...], **numbers: int) -> None:
+def run_sql(engine: sa.Engine, statements: tuple[str, ...], **numbers: int) -> None:
+    """Run statements one by one, without bounds of time, numbers put in."""
     plain = engine.execution_options(isolation_level="AUTOCOMMIT")
     with plain.connect() as connection:
         connection.exec_driver_sql("SET statement_timeout = 0")

@@ -27,6 +27,7 @@ from typing import Any
 MONEY = (
     "intent.", "charge.", "refund.", "dispute.",
 )  # fmt: skip
+MONEY_MARKS = tuple(f'"{family}'.encode() for family in MONEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,15 @@ def read(path: Path | str) -> Iterator[Record]:
 
     Safe while the sandbox runs: an unfinished last line is left out.
     """
-    lines = list(read_raw(path))
-    start = max((i for i, row in enumerate(lines) if row["kind"] == "reset"), default=0)
-    for row in lines[start:]:
-        if row["kind"].startswith(MONEY):
-            yield _record(row)
+    start = 0
+    for number, line in _finished(path):
+        if b'"reset"' in line and _row(path, number, line)["kind"] == "reset":
+            start = number
+    for number, line in _finished(path):
+        if number > start and _may_be_money(line):
+            row = _row(path, number, line)
+            if row["kind"].startswith(MONEY):
+                yield _record(row)
 
 
 def read_raw(path: Path | str) -> Iterator[dict[str, Any]]:
@@ -74,15 +79,30 @@ def read_raw(path: Path | str) -> Iterator[dict[str, Any]]:
     Raises:
         ValueError: If a finished line is not JSON; the file was edited by hand.
     """
+    for number, line in _finished(path):
+        yield _row(path, number, line)
+
+
+def _finished(path: Path | str) -> Iterator[tuple[int, bytes]]:
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                message = f"{path}:{number} is not a ledger record: {error}"
-                raise ValueError(message) from error
+            yield number, line
+
+
+def _may_be_money(line: bytes) -> bool:
+    """Spare the many lines of state; what is none of ours is read, and refused."""
+    return not line.startswith(b"{") or any(word in line for word in MONEY_MARKS)
+
+
+def _row(path: Path | str, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        message = f"{path}:{number} is not a ledger record: {error}"
+        raise ValueError(message) from error
+    return row
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -1,5 +1,6 @@
 """Running the invariants in one snapshot, and saying what was found."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -28,6 +29,7 @@ class Finding:
         examples: a few of them, a sentence each.
         note: why it was not judged, or empty.
         always: whether it holds also while work is under way.
+        seconds: how long it took to judge.
     """
 
     invariant: str
@@ -37,6 +39,7 @@ class Finding:
     examples: Sequence[str] = ()
     note: str = ""
     always: bool = True
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ def run(  # noqa: PLR0913 three books, and how they are read
         sources.fill(connection, found, defaults, history or ())
         if gateway_ledger is not None:
             sources.fill_gateway(connection, gateway_ledger)
+        sources.make_keys(connection)
         findings = [
             *(
                 _left(invariant, why)
@@ -170,6 +174,7 @@ def _why_not(
 def _judge(
     connection: sa.Connection, invariant: Invariant, bounds: dict[str, Any]
 ) -> Finding:
+    began = time.monotonic()
     checked = connection.execute(sa.text(invariant.looks_at)).scalar_one()
     query = sa.text(_escaped(invariant.broken_by))
     named = {name: bounds[name] for name in query.compile().params}
@@ -182,6 +187,7 @@ def _judge(
         len(rows),
         tuple(examples),
         always=invariant.always,
+        seconds=round(time.monotonic() - began, 3),
     )
 
 

@@ -199,11 +199,13 @@ INVARIANTS = (
               AND o.amount > 0 AND o.at <= c.at AND o.at > a.claimed_at - {SKEW}
           ), 0) > r.threshold
         UNION ALL
-        SELECT a.account_id, 'attempts ' || a.id || ' and ' || b.id || ' overlap'
-        FROM replenish.attempt a JOIN replenish.attempt b
-          ON b.account_id = a.account_id AND b.id <> a.id
-        WHERE a.state = 'settled' AND b.state = 'settled'
-          AND b.claimed_at >= a.claimed_at AND b.claimed_at < a.settled_at
+        SELECT account_id, 'attempt ' || id || ' overlaps with the one before'
+        FROM (
+          SELECT id, account_id, claimed_at, max(settled_at) OVER (
+            PARTITION BY account_id ORDER BY claimed_at, id
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS last
+          FROM replenish.attempt WHERE state = 'settled'
+        ) s WHERE claimed_at < last
         """,
     ),
     Invariant(
@@ -234,22 +236,22 @@ INVARIANTS = (
         "a new account or card stays within its lower caps",
         ATTEMPTS,
         f"""
-        SELECT a.account_id AS subject, 'spent ' || s.day || ' in a day, ' || s.month
+        SELECT a.account_id AS subject, 'spent ' || a.day || ' in a day, ' || a.month
                || ' in a month, being new' AS what
-        FROM replenish.attempt a
+        FROM (
+          SELECT a.*,
+            sum(a.amount) FILTER (WHERE a.state IN {SPENT}) OVER (
+              PARTITION BY a.account_id, date_trunc('day', {_LOCAL})
+              ORDER BY a.claimed_at) AS day,
+            sum(a.amount) FILTER (WHERE a.state IN {SPENT}) OVER (
+              PARTITION BY a.account_id, date_trunc('month', {_LOCAL})
+              ORDER BY a.claimed_at) AS month
+          FROM replenish.attempt a JOIN rule r ON r.account_id = a.account_id
+          WHERE a.card_id IS NOT NULL
+        ) a
         JOIN rule r ON r.account_id = a.account_id
         JOIN replenish.account c ON c.id = a.account_id
         JOIN replenish.card k ON k.id = a.card_id
-        CROSS JOIN LATERAL (
-          SELECT sum(t.amount) FILTER (WHERE
-                   date_trunc('day', t.claimed_at AT TIME ZONE r.time_zone)
-                   = date_trunc('day', {_LOCAL})) AS day,
-                 sum(t.amount) FILTER (WHERE
-                   date_trunc('month', t.claimed_at AT TIME ZONE r.time_zone)
-                   = date_trunc('month', {_LOCAL})) AS month
-          FROM replenish.attempt t
-          WHERE t.account_id = a.account_id AND t.claimed_at <= a.claimed_at
-            AND t.state IN {SPENT} AND t.card_id IS NOT NULL) s
         CROSS JOIN LATERAL (
           SELECT min(o.added_at) AS since FROM replenish.card o
           WHERE o.account_id = k.account_id
@@ -258,8 +260,8 @@ INVARIANTS = (
           AND (a.claimed_at < c.enrolled_at + CAST(:new_for AS interval)
             OR (a.claimed_at >= k.added_at
                 AND a.claimed_at < f.since + CAST(:new_for AS interval)))
-          AND (s.day > greatest(r.cap_day * :new_percent / 100, r.one_top_up)
-            OR s.month > greatest(r.cap_month * :new_percent / 100, r.one_top_up))
+          AND (a.day > greatest(r.cap_day * :new_percent / 100, r.one_top_up)
+            OR a.month > greatest(r.cap_month * :new_percent / 100, r.one_top_up))
         """,
     ),
     Invariant(
@@ -288,35 +290,28 @@ INVARIANTS = (
                             AND c.seq > e.seq)
         UNION ALL
         SELECT a.account_id, 'card ' || a.card_id || ' was tried again after '
-               || date_trunc('second', a.claimed_at - b.claimed_at)
-        FROM replenish.attempt a JOIN rule r ON r.account_id = a.account_id
-        JOIN replenish.attempt b ON b.account_id = a.account_id AND b.id <> a.id
-          AND b.fingerprint = a.fingerprint AND b.payment_method = a.payment_method
-          AND b.claimed_at <= a.claimed_at
-          AND b.claimed_at > a.claimed_at - r.cooldown
-        WHERE a.card_id IS NOT NULL AND {_UNDER_RULE}
-          AND a.state NOT IN ('released', 'cancelled')
-          AND b.state NOT IN ('released', 'cancelled')
-        UNION ALL
-        SELECT min(account_id), 'a card was declined ' || count(*) || ' times in a day'
+               || date_trunc('second', a.claimed_at - a.last)
         FROM (
-          SELECT a.account_id, a.fingerprint, a.changed_at, (
-            SELECT count(*) FROM replenish.attempt e
-            WHERE e.fingerprint = a.fingerprint AND e.state IN {NO}
-              AND e.changed_at BETWEEN a.changed_at - interval '1 day' AND a.changed_at
-          ) AS n
-          FROM replenish.attempt a WHERE a.state IN {NO}
-        ) d WHERE n > :card_declines_24h GROUP BY fingerprint
+          SELECT a.*, lag(claimed_at) OVER (
+            PARTITION BY account_id, fingerprint, payment_method
+            ORDER BY claimed_at, id) AS last
+          FROM replenish.attempt a WHERE state NOT IN ('released', 'cancelled')
+        ) a JOIN rule r ON r.account_id = a.account_id
+        WHERE a.last > a.claimed_at - r.cooldown
+          AND a.card_id IS NOT NULL AND {_UNDER_RULE}
         UNION ALL
-        SELECT min(account_id), 'a card was declined ' || max(n) || ' times in 30 days'
+        SELECT min(account_id), 'a card was declined ' || max(day)
+               || ' times in a day, ' || max(month) || ' times in 30 days'
         FROM (
-          SELECT a.account_id, a.fingerprint, (
-            SELECT count(*) FROM replenish.attempt e
-            WHERE e.fingerprint = a.fingerprint AND e.state IN {NO}
-              AND e.changed_at BETWEEN a.changed_at - interval '30 days'
-                AND a.changed_at) AS n
-          FROM replenish.attempt a WHERE a.state IN {NO}
-        ) d WHERE n > :card_declines_30d GROUP BY fingerprint
+          SELECT account_id, fingerprint, count(*) OVER (
+            PARTITION BY fingerprint ORDER BY changed_at
+            RANGE BETWEEN interval '1 day' PRECEDING AND CURRENT ROW) AS day,
+          count(*) OVER (
+            PARTITION BY fingerprint ORDER BY changed_at
+            RANGE BETWEEN interval '30 days' PRECEDING AND CURRENT ROW) AS month
+          FROM replenish.attempt WHERE state IN {NO}
+        ) d WHERE day > :card_declines_24h OR month > :card_declines_30d
+        GROUP BY fingerprint
         UNION ALL
         SELECT a.account_id, 'card ' || a.card_id || ' was tried after '
                || o.account_id || ' had found it ' || o.dead_reason
@@ -380,10 +375,18 @@ INVARIANTS = (
                || ', the largest of ' || h.n || ' before was ' || h.largest AS what
         FROM replenish.attempt a
         JOIN replenish.account c ON c.id = a.account_id
-        CROSS JOIN LATERAL (
-          SELECT count(*) AS n, max(t.amount) AS largest FROM replenish.attempt t
-          WHERE t.account_id = a.account_id AND t.state = 'settled'
-            AND t.settled_at < a.claimed_at) h
+        JOIN (
+          SELECT id, is_claim, count(*) FILTER (WHERE NOT is_claim) OVER before AS n,
+                 max(amount) FILTER (WHERE NOT is_claim) OVER before AS largest
+          FROM (
+            SELECT id, account_id, amount, claimed_at AS at, true AS is_claim
+            FROM replenish.attempt
+            UNION ALL
+            SELECT id, account_id, amount, settled_at, false
+            FROM replenish.attempt WHERE state = 'settled'
+          ) s WINDOW before AS (PARTITION BY account_id ORDER BY at, is_claim DESC, id
+                                ROWS UNBOUNDED PRECEDING)
+        ) h ON h.id = a.id AND h.is_claim
         WHERE a.state <> 'released' AND a.card_id IS NOT NULL
           AND h.n >= :unusual_after
           AND a.amount > greatest(h.largest * :unusual_times, c.released_up_to)

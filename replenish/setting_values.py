@@ -15,6 +15,7 @@ HIGHEST_AMOUNT = Decimal(1_000_000)  # a larger top-up or cap is a slip of the h
 LONGEST_SECONDS = 31 * 86_400.0  # no cadence or timeout is longer than a month
 HIGHEST_COUNT = 1_000_000
 ALL_PERCENT = 100
+NICEST = 19
 HIGHEST_PORT = 65_535
 LONGEST_MILLISECONDS = 600_000  # ten minutes in one statement is a fault
 
@@ -124,6 +125,14 @@ def percent(raw: str) -> int:
     """A whole number of hundredths, from 1 to 100."""
     if not _WHOLE.fullmatch(raw) or not 1 <= int(raw) <= ALL_PERCENT:
         message = "give a whole number of percent, from 1 to 100"
+        raise ValueError(message)
+    return int(raw)
+
+
+def niceness(raw: str) -> int:
+    """A whole number from 0 to 19, as `nice` takes it."""
+    if not _WHOLE.fullmatch(raw) or int(raw) > NICEST:
+        message = f"give a whole number from 0 to {NICEST}"
         raise ValueError(message)
     return int(raw)
 

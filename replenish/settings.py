@@ -91,6 +91,7 @@ class Settings:
     full_sweep_pause: float = _setting(read.pause, "0.3")
     lease_seconds: float = _setting(read.seconds, "20")
     task_time_limit: float = _setting(read.seconds, "60")
+    niceness: int = _setting(read.niceness, "5")
 
     # Defaults of an account's rule; an account may override each.
     rule_threshold: Decimal = _setting(read.amount, "10")

@@ -16,6 +16,7 @@ from kombu import Queue
 import beat_schedule
 from replenish import embedded, logs
 from replenish.domain.enrolment import LONGEST_REF
+from replenish.niceness import stand_back
 from replenish.settings import Settings
 from tasks import control, transport, window
 
@@ -164,6 +165,13 @@ def _log_our_way(**_: object) -> None:
     if settings.log_level != "DEBUG":
         for name in CHATTER:
             logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def _let_the_package_go_first(**_: object) -> None:
+    """Before there are children, which inherit it."""
+    stand_back(window.sentence_or(Settings.from_env).niceness)
 
 
 @signals.worker_before_create_process.connect

@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,10 @@ from tests import scratch
 from tests.deep import examples
 
 scratch.use_memory()
+
+# Workers of one test stand back behind no other test: there are more of them than
+# processors.
+os.environ.setdefault("NICENESS", "0")
 
 pytest_plugins = ["tests.postgres", "tests.mariadb"]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import click
 
 from replenish import bootstrap, embedded, logs
+from replenish.niceness import stand_back
 from replenish.pipeline.guard import Guard
 from replenish.settings import Settings
 
@@ -34,6 +35,7 @@ def guard(*, threads: int) -> None:
     """
     settings = embedded.resolve(Settings.from_env())
     logs.configure(settings)
+    stand_back(settings.niceness)
     app = bootstrap.build(replace(settings, db_pool_size=threads + SPARE))
     watch = Guard(app.services, settings.cadences, threads=threads, alone=finish_alone)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from tests.integration.cli.commands import Terminal, environment
@@ -43,6 +46,35 @@ def test_a_sweep_is_awaited_to_its_end(running: Terminal) -> None:
         assert lines[name]["ok"], lines[name]
     for name in ("sweep.hot", "sweep.full"):
         assert "ended" in lines[name]["text"]
+
+
+def test_a_worker_stands_back_behind_the_package(terminal: Terminal) -> None:
+    """With its children: they sweep, and the package may be on the same machine."""
+    found = terminal.with_(REDIS_URL="", NICENESS="7")
+    command = [sys.executable, "-m", "celery", "-A", "replenish", "worker", "-c", "1"]
+    worker = subprocess.Popen(  # noqa: S603 our own program
+        command, cwd=found.folder, env=environment(found)
+    )
+    try:
+        wait_for_niceness(psutil.Process(worker.pid), 7)
+    finally:
+        worker.terminate()
+        worker.wait(timeout=30)
+
+
+def wait_for_niceness(worker: psutil.Process, wanted: int) -> None:
+    """Wait until a worker and its children, those that take tasks, have it."""
+    seen: list[int] = []
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with suppress(psutil.Error):  # it starts servers, whose starters end
+            words = worker.cmdline()
+            family = [worker, *(c for c in worker.children() if c.cmdline() == words)]
+            seen = [each.nice() for each in family]
+        if len(seen) > 1 and set(seen) == {wanted}:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"a worker and its children have {seen} after 30 s")
 
 
 def test_a_sweep_that_nobody_takes_up_is_told(terminal: Terminal) -> None:

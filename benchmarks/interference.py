@@ -18,7 +18,7 @@ Each line gives the median and 99th percentile of the paced hang-ups, how much m
 idle that is, and how many a second the unpaced were, from all rounds together. The
 tables have the engines, indexes and triggers of the packages; PyFreeBilling needs
 nothing, the others a MariaDB on this machine. They write under their own role, we under
-ours, which has the least grants.
+ours, which has the least grants, and we stand back as our workers do (NICENESS).
 
 Exit code: 0 when every hang-up succeeded and no sweep more than doubles the median,
 else 1. Credits without end do so on MyISAM: each locks the whole table for its moment.
@@ -36,6 +36,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from random import Random
 from statistics import median, quantiles
 from typing import Any
@@ -55,6 +56,7 @@ from replenish.demo.packages.site import Site
 from replenish.domain.money import Money
 from replenish.embedded import mariadb
 from replenish.errors import Transient
+from replenish.niceness import stand_back
 from replenish.pipeline.services import Services
 from replenish.pipeline.sweep import Kind, Sweep
 from replenish.ports import BillingPackage
@@ -106,7 +108,7 @@ def main() -> int:
             )
             billing = SqlBilling(engine, PROFILES[name], currency="USD")
             services = replace(app.services, billing=billing)
-            found += _measure(where, services, given)
+            found += _measure(where, services, given, app.settings.niceness)
             engine.dispose()
     _print(found, as_json=given.json)
     swept = [each for each in found if each.condition in ("hot", "full")]
@@ -114,7 +116,7 @@ def main() -> int:
 
 
 def _measure(
-    where: Site, services: Services, given: argparse.Namespace
+    where: Site, services: Services, given: argparse.Namespace, niceness: int
 ) -> list[Measured]:
     name = where.writes.name
     refs = [str(number) for number in range(1, TALKING + 1)]
@@ -130,7 +132,7 @@ def _measure(
     console = Console(stderr=True)
     for _ in track(range(given.rounds), f"{name} …", console=console):
         for condition, work in conditions.items():
-            paced, rate = _while(work, where, given)
+            paced, rate = _while(partial(_standing_back, work, niceness), where, given)
             times[condition] += paced
             rates[condition].append(rate)
     idle50, idle99 = _percentiles(times["idle"])
@@ -199,6 +201,14 @@ def _call(theirs: Hands, random: Random, accounts: int) -> float:
     began = time.perf_counter()
     theirs.end(account, COST)
     return time.perf_counter() - began
+
+
+def _standing_back(
+    work: Callable[[threading.Event], None], niceness: int, over: threading.Event
+) -> None:
+    """Work as a worker does; Linux takes a thread's niceness by itself."""
+    stand_back(niceness)
+    work(over)
 
 
 def _idling(over: threading.Event) -> None:

@@ -146,7 +146,9 @@ PROFILE = Profile(
         FROM payment_transaction
         WHERE transaction_details LIKE CONCAT('%, ref ', transaction_id, '"%')
     """,
-    calls=ByStart(table="cdrs", account="accountid", started="callstart"),
+    calls=ByStart(
+        table="cdrs", account="accountid", started="callstart", seconds="billseconds"
+    ),
     needs={
         "accounts": (
             *("id", "number", "balance", "credit_limit", "posttoexternal", "type"),

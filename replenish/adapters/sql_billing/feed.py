@@ -7,8 +7,7 @@ more a moment later. A table that has lost its newest records (deleted, a restor
 backup, a promoted replica) is read on from near its end; one that was emptied is so
 short that this is its start.
 
-A package without a usable key is looked at by when calls began: each time over the
-last minutes, and now and then over the longest call there can be.
+A package without a usable key is looked at by when calls began; see `by_start`.
 """
 
 import json
@@ -18,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from replenish.adapters.sql_billing import by_start
 from replenish.adapters.sql_billing.profile import ByStart, Calls, Profile
 from replenish.adapters.sql_billing.replica import NOW, Lack, lacking
 from replenish.adapters.sql_billing.session import SETTING, transaction
@@ -36,14 +36,14 @@ class Cursor:
         last: the highest id read.
         holes: missing id → until when it is looked for (the package's clock).
         again: account → when it is listed once more.
-        whole: when the longest look-back was done, of a package without a key.
+        looks: what was looked at when, of a package without a key.
         had, since: what a replica lacks, and since when; see `replica.Lack`.
     """
 
     last: int = 0
     holes: dict[str, float] = field(default_factory=dict)
     again: dict[str, float] = field(default_factory=dict)
-    whole: float = 0.0
+    looks: by_start.Looks = field(default_factory=by_start.Looks)
     had: int = 0
     since: float = 0.0
 
@@ -55,8 +55,9 @@ class Cursor:
             BadInput: it is none of ours.
         """
         try:
-            # Those of earlier releases say nothing about a replica.
-            found = {"had": 0, "since": 0.0, **json.loads(text)}
+            # Those of earlier releases say nothing about a replica, or about parts.
+            found = {"had": 0, "since": 0.0, "looks": {}, **json.loads(text)}
+            found["looks"] = by_start.Looks(**found["looks"])
             return cls(**{name: found[name] for name in cls.__dataclass_fields__})
         except (ValueError, TypeError, KeyError) as error:
             msg = (
@@ -197,15 +198,11 @@ def _by_start(
     connection: sa.Connection, calls: ByStart, at: Cursor | None, now: float
 ) -> tuple[list[str], Cursor]:
     if at is None:
-        return [], Cursor(whole=now)
-    whole = now - at.whole >= calls.every
-    minutes = calls.longest if whole else calls.usual
-    query = sa.text(
-        f"SELECT DISTINCT {calls.account} AS account FROM {calls.table}"  # noqa: S608
-        f" WHERE {calls.started} >= UTC_TIMESTAMP() - INTERVAL {minutes} MINUTE"
+        return [], Cursor(looks=by_start.begin(now))
+    named, looks = by_start.look(connection, calls, at.looks, now)
+    return [str(account) for account in named if account is not None], replace(
+        at, looks=looks
     )
-    rows = connection.execute(query).all()
-    return list(_known(rows)), Cursor(whole=now if whole else at.whole)
 
 
 def _known(rows: Iterable[sa.Row[Any]]) -> Iterator[str]:

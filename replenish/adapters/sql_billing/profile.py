@@ -150,17 +150,24 @@ class ByStart:
     """Call records without a key, but with an index on when calls began (UTC).
 
     Attributes:
+        seconds: the column with how long was talked, never NULL.
         usual: minutes that are looked over each time; most calls are shorter.
-        longest: minutes of the longest call there can be.
-        every: seconds between two looks over so long.
+        longest: minutes of the longest call there can be, a multiple of `usual`.
+        every: seconds in which the older parts of so long are looked over in turn.
     """
 
     table: str
     account: str
     started: str
+    seconds: str
     usual: int = 5
     longest: int = 120
     every: float = 60.0
+
+    @property
+    def parts(self) -> int:
+        """How many times `usual` the longest call is."""
+        return self.longest // self.usual
 
 
 @dataclass(frozen=True, slots=True)

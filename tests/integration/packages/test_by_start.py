@@ -1,0 +1,125 @@
+"""Call records without a key: nobody is passed over, and looking stays rare."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from replenish.adapters.sql_billing import by_start
+from tests.contract.package_sites import PackageSite, package_site, tried
+from tests.integration.packages.test_feed import seen
+from tests.mariadb import MakeMariaDB
+from tests.postgres import MakeDatabase
+
+pytestmark = pytest.mark.integration
+
+RECORD = """
+    INSERT INTO cdrs (accountid, callerid, translated_dst, callstart, billseconds,
+      debit, pattern, notes, reseller_code, provider_code, provider_code_destination,
+      provider_call_cost, call_direction)
+    VALUES (%(ref)s, '', '', UTC_TIMESTAMP() - INTERVAL %(began)s SECOND, %(talked)s, 1,
+      '', '', '', '', '', 0, 'outbound')
+"""
+
+
+@pytest.fixture(params=[name for name in tried() if name == "astpp"])
+def site(
+    request: pytest.FixtureRequest,
+    make_database: MakeDatabase,
+    make_mariadb: MakeMariaDB,
+) -> Iterator[PackageSite]:
+    """The package whose call records have no key."""
+    with package_site(request.param)(make_database, make_mariadb) as found:
+        for ref in ("1001", "1002", "1003"):
+            found.add(ref, "50")
+        yield found
+
+
+def record(site: PackageSite, ref: str, *, began: int, talked: int) -> None:
+    """Write the record of a call that has just ended, seconds after it began."""
+    values = {"ref": int(ref), "began": began, "talked": talked}
+    with site.engine.begin() as connection:
+        connection.exec_driver_sql(RECORD, values)
+
+
+def passed(cursor: str, seconds: float) -> str:
+    """Let time pass for what a cursor remembers."""
+    found = json.loads(cursor)
+    for name in ("newest", "next", "part_next", "round", "round_before"):
+        found["looks"][name] -= seconds
+    return json.dumps(found)
+
+
+def walk(site: PackageSite, cursor: str, *, looks: int) -> tuple[list[str], str]:
+    """Look so many times, a few seconds after each other."""
+    named: list[str] = []
+    for _ in range(looks):
+        found, cursor = seen(site, passed(cursor, 3))
+        named += found
+    return named, cursor
+
+
+@pytest.mark.parametrize("minutes", [0, 4, 6, 59, 119])
+def test_a_call_of_any_length_is_found(site: PackageSite, minutes: int) -> None:
+    """Within a minute, whichever part of the past it began in."""
+    _, cursor = seen(site, None)
+    record(site, "1002", began=minutes * 60 + 30, talked=minutes * 60)
+
+    found, _ = walk(site, cursor, looks=24)
+
+    assert set(found) == {"1002"}
+
+
+def test_a_long_call_that_ends_while_the_parts_are_looked_over_is_found(
+    site: PackageSite,
+) -> None:
+    """Its part may have been looked over a moment before."""
+    _, cursor = seen(site, None)
+    cursor = walk(site, cursor, looks=12)[1]
+    record(site, "1003", began=17 * 60, talked=17 * 60)
+
+    found, _ = walk(site, cursor, looks=24)
+
+    assert set(found) == {"1003"}
+
+
+def test_a_call_that_ended_long_ago_is_not_named_again(site: PackageSite) -> None:
+    """Its balance is not read each second for as long as it stands in the index."""
+    _, cursor = seen(site, None)
+    record(site, "1001", began=250, talked=10)
+
+    assert walk(site, cursor, looks=2)[0] == []
+
+
+def test_a_look_that_cost_much_is_followed_by_a_rest(
+    site: PackageSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty times as long, so that it stays rare at any number of calls."""
+    _, start = seen(site, None)
+    record(site, "1001", began=5, talked=5)
+    monkeypatch.setattr(by_start, "READING", 0.1)
+
+    first, cursor = seen(site, start)
+    resting, cursor = seen(site, cursor)
+    rested, _ = seen(site, passed(cursor, 10))
+
+    assert (first, resting, rested) == (["1001"], [], ["1001"])
+
+
+def test_a_clock_that_was_set_back_ends_a_rest(site: PackageSite) -> None:
+    """Nobody is passed over until it has caught up."""
+    _, cursor = seen(site, None)
+    record(site, "1001", began=5, talked=5)
+
+    assert seen(site, passed(cursor, -7200))[0] == ["1001"]
+
+
+def test_a_cursor_of_an_earlier_release_looks_at_everything(site: PackageSite) -> None:
+    """It does not say what was looked at when."""
+    found = json.loads(seen(site, None)[1])
+    del found["looks"]
+    record(site, "1001", began=7000, talked=6000)
+
+    _, cursor = seen(site, json.dumps({**found, "whole": 5.0}))
+
+    assert walk(site, cursor, looks=24)[0] == ["1001"]

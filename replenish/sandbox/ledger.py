@@ -27,7 +27,9 @@ from typing import Any
 MONEY = (
     "intent.", "charge.", "refund.", "dispute.",
 )  # fmt: skip
-MONEY_MARKS = tuple(f'"{family}'.encode() for family in MONEY)
+MONEY_MARKS = tuple(
+    f'"kind":{space}"{family}'.encode() for family in MONEY for space in ("", " ")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -507,7 +507,8 @@ INVARIANTS = (
         SELECT q.account, 'attempt ' || q.attempt || ' was sent under the key ' || q.key
                || ', which is not its own'
         FROM g_request q WHERE q.ours AND q.key IS NOT NULL
-          AND q.key !~ ('^' || q.attempt || '(:[a-z]+(:[0-9]{1,3})?)?$')
+          AND (left(q.key, length(q.attempt)) <> q.attempt
+            OR substr(q.key, length(q.attempt) + 1) !~ '^(:[a-z]+(:[0-9]{1,3})?)?$')
         UNION ALL
         SELECT t.account_id, 'attempt ' || t.id || ' and the gateway disagree'
         FROM replenish.attempt t JOIN g_request q ON q.attempt = t.id::text

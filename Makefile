@@ -71,6 +71,7 @@ bench: .venv/.stamp ## Measure, as ratios within one run; about fifteen minutes
 	$(BIN)/python -m benchmarks.interference
 	$(BIN)/python -m benchmarks.coexistence
 	$(BIN)/python -m benchmarks.poison
+	$(BIN)/python -m benchmarks.overdraft
 	$(BIN)/python -m benchmarks.verifying
 
 audit: .venv/.stamp ## Look the locked packages up among known vulnerabilities, where it can be done

@@ -118,9 +118,10 @@ def _talk(site: Site, refs: Sequence[str], cost: Decimal) -> None:
     """Debit whoever has service, many times a second, until nobody has."""
     values = {"refs": list(refs), "cost": cost}
     due = time.monotonic()
+    given_up = due + PATIENCE
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("cut off …", total=len(refs))
-        while due < time.monotonic() + PATIENCE:
+        while due < given_up:
             with site.app.billing_engine.begin() as connection:
                 talking = connection.execute(TALK, values).rowcount
             progress.update(task, completed=len(refs) - talking)
@@ -128,6 +129,8 @@ def _talk(site: Site, refs: Sequence[str], cost: Decimal) -> None:
                 return
             due += 1 / TICKS
             time.sleep(max(0.0, due - time.monotonic()))
+    msg = f"{talking} accounts still have service after {PATIENCE:.0f} s."
+    raise AssertionError(msg)
 
 
 def _seen(site: Site) -> int:

@@ -10,8 +10,10 @@ def stand_back(niceness: int) -> None:
     process that already stands further back stays there.
 
     Args:
-        niceness: 0 (as everybody else) to 19 (only what nobody else wants);
+        niceness: 0 (not at all) to 19 (only what nobody else wants);
             https://man7.org/linux/man-pages/man7/sched.7.html
     """
+    if not niceness:
+        return
     present = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, max(present, niceness))

@@ -444,10 +444,13 @@ INVARIANTS = (
                || ' while attempt ' || a.id || ' was open' AS what
         FROM replenish.cut_off o
         JOIN rule r ON r.account_id = o.account_id
-        JOIN replenish.attempt a ON a.account_id = o.account_id
-        WHERE o.available > r.floor - r.grace AND a.state = 'settled'
-          AND o.done_at > a.claimed_at AND o.begun_at > a.claimed_at
-          AND o.begun_at < a.charged_at
+        JOIN LATERAL (
+          SELECT * FROM replenish.attempt t
+          WHERE t.account_id = o.account_id AND t.state = 'settled'
+            AND t.claimed_at < o.begun_at
+          ORDER BY t.claimed_at DESC LIMIT 1
+        ) a ON a.charged_at > o.begun_at
+        WHERE o.available > r.floor - r.grace AND o.done_at > a.claimed_at
         """,
     ),
     Invariant(

@@ -23,6 +23,15 @@ def test_who_stands_back_further_already_stays_there() -> None:
     assert os.waitstatus_to_exitcode(status) == max(9, psutil.Process().nice())
 
 
+def test_who_is_not_told_to_stand_back_stays_where_it_is() -> None:
+    """Nobody but the operator moves it, not even towards everybody else."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    stand_back(0)
+
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
 @pytest.mark.parametrize("value", ["-1", "20", "much"])
 def test_what_nice_does_not_take_is_refused(value: str) -> None:
     """A negative one would push ahead of the package."""

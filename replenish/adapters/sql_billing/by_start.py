@@ -2,14 +2,17 @@
 
 A record appears when its call ends, and stands in the index by when it began. So the
 newest beginnings are looked over each time, and older ones in parts of the same
-length, one after the other, as far back as the longest call there can be. Of what is
-found there only those are named whose call ended since the last look at it, by the
-package's own reckoning: beginning plus seconds talked, and the time that a phone may
-have rung.
+length, one after the other, as far back as the longest call there can be: all of them
+in a minute. Of what is found there only those are named whose call ended since the
+last look at it, by the package's own reckoning: beginning plus seconds talked. How long
+the phone rang, a switch's clock that is behind and a record that was written late are
+allowed for: by a minute and a half in the newest part, by five minutes in the others,
+so that whom the first passes over the second finds.
 
-Looking costs more the more calls there are. Each look is followed by a rest of many
-times what it cost, so that the package's statements meet it rarely at any number of
-calls; the full sweep is the net under it.
+Looking costs more the more calls there are. A look that costs much is followed by a
+rest of many times as long, so that the package's statements meet it rarely at any
+number of calls; the next look goes back further by as much. The full sweep is the net
+under it.
 """
 
 import time
@@ -20,11 +23,15 @@ import sqlalchemy as sa
 
 from replenish.adapters.sql_billing.profile import ByStart
 
-RINGS = 90.0  # seconds between a call's end by reckoning and its record
+Name = str | int | None
+
+LATE_NEWEST = 90.0  # seconds between a call's end by reckoning and its record
+LATE_OLDER = 300.0
 PATIENCE = 20.0  # times what a look cost that are rested after it
 READING = 0.00005  # seconds that the balance of each account named costs besides
 SHORTEST_REST = 0.5  # seconds; below it the sweep comes later anyhow
-LONGEST_REST = 60.0
+REST_NEWEST = 10.0  # the longest rest: nearly everybody is found there
+REST_OLDER = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,63 +57,99 @@ class Looks:
 
 def begin(now: float) -> Looks:
     """Start at the end: whoever was debited before is the full sweep's."""
-    return Looks(newest=now, round=now, round_before=now)
+    return Looks(newest=now, part_next=now, round=now, round_before=now)
 
 
 def look(
-    connection: sa.Connection, calls: ByStart, at: Looks, now: float
-) -> tuple[Sequence[str | int | None], Looks]:
-    """Name the accounts of calls that ended lately, each once, or nobody in a rest."""
-    found: dict[str | int | None, None] = {}
-    if not _rests(at.next, now):
-        named, cost = _look_over(connection, calls, 0, now - at.newest)
-        at = replace(at, newest=now, next=now + _rest(cost))
-        found |= dict.fromkeys(named)
-    if not _rests(at.part_next, now):
-        if at.part == 1:
-            at = replace(at, round=now, round_before=at.round)
-        named, cost = _look_over(connection, calls, at.part, now - at.round_before)
-        pause = max(calls.every / calls.parts, _rest(cost))
-        following = at.part % (calls.parts - 1) + 1
-        at = replace(at, part=following, part_next=now + pause)
+    connection: sa.Connection, calls: ByStart, at: Looks, now: float, *, ended: bool
+) -> tuple[Sequence[Name], Looks]:
+    """Name the accounts of calls that ended lately, each once, or nobody in a rest.
+
+    With `ended` those are left out that ended before the last look; not so where
+    records come in later than they were written, as at a replica.
+    """
+    named, at = _newest(connection, calls, at, now, ended=ended)
+    found = dict.fromkeys(named)
+    for _ in range(calls.parts - 1):
+        if _rests(at.part_next, now):
+            break
+        named, at = _older(connection, calls, at, now, ended=ended)
         found |= dict.fromkeys(named)
     return list(found), at
 
 
-def _look_over(
-    connection: sa.Connection, calls: ByStart, part: int, age: float
-) -> tuple[Sequence[str | int | None], float]:
-    """Name whose calls began in this part and ended since; and what that cost."""
-    longest = calls.longest * 60
-    seconds = longest if age < 0 else min(int(age + RINGS), longest)  # or set back
-    query = _query(calls, part, seconds=seconds)
+def _newest(
+    connection: sa.Connection, calls: ByStart, at: Looks, now: float, *, ended: bool
+) -> tuple[Sequence[Name], Looks]:
+    if _rests(at.next, now):
+        return (), at
+    age = _age(calls, at.newest, now)
+    late = age + LATE_NEWEST if ended else calls.longest * 60
+    query = _query(calls, oldest=calls.usual * 60 + age, newest=None, ended=late)
+    named, cost = _ask(connection, query)
+    rest = _rest(cost, REST_NEWEST)
+    return named, replace(at, newest=now, next=now + rest)
+
+
+def _older(
+    connection: sa.Connection, calls: ByStart, at: Looks, now: float, *, ended: bool
+) -> tuple[Sequence[Name], Looks]:
+    asleep = replace(at, part_next=now + REST_OLDER)
+    if at.part == 1:
+        at = replace(at, round=now, round_before=at.round)
+    age = _age(calls, at.round_before, now)
+    late = age + LATE_OLDER if ended else calls.longest * 60
+    newest = at.part * calls.usual * 60
+    last = at.part == calls.parts - 1
+    oldest = newest + calls.usual * 60 + (age if last else 0)
+    query = _query(calls, oldest=oldest, newest=newest, ended=late)
+    try:
+        named, cost = _ask(connection, query)
+    except sa.exc.OperationalError:
+        return (), asleep  # too slow; whom the newest part has named is not lost
+    pause = calls.every / calls.parts
+    due = max(at.part_next, now - calls.every) + pause
+    due = max(due, now + _rest(cost, REST_OLDER))
+    return named, replace(at, part=at.part % (calls.parts - 1) + 1, part_next=due)
+
+
+def _ask(connection: sa.Connection, query: str) -> tuple[Sequence[Name], float]:
+    """Give the accounts, and what asking and following them costs, in seconds."""
     began = time.monotonic()
     named = connection.execute(sa.text(query)).scalars().all()
     return named, time.monotonic() - began + READING * len(named)
 
 
-def _query(calls: ByStart, part: int, *, seconds: int) -> str:
-    oldest = (part + 1) * calls.usual
-    # The newest part has no end: the switch's clock may be ahead of the database's.
-    newest = part * calls.usual
-    end = (
-        f" AND {calls.started} <= UTC_TIMESTAMP() - INTERVAL {newest} MINUTE"
-        if part
-        else ""
+def _query(calls: ByStart, *, oldest: float, newest: float | None, ended: float) -> str:
+    """Ask for calls that began between so many seconds ago, and ended since so many.
+
+    The newest part has no end: the switch's clock may be ahead of the database's.
+    """
+    longest = calls.longest * 60
+    until = (
+        ""
+        if newest is None
+        else f" AND {calls.started} <= UTC_TIMESTAMP() - INTERVAL {newest:.0f} SECOND"
     )
     return (
         f"SELECT DISTINCT {calls.account} FROM {calls.table}"  # noqa: S608 a profile
-        f" WHERE {calls.started} >= UTC_TIMESTAMP() - INTERVAL {oldest} MINUTE{end}"
-        f" AND {calls.started} + INTERVAL {calls.seconds} SECOND"
-        f" >= UTC_TIMESTAMP() - INTERVAL {seconds} SECOND"
+        f" WHERE {calls.started} >= UTC_TIMESTAMP() - INTERVAL {oldest:.0f} SECOND"
+        f"{until} AND {calls.started} + INTERVAL {calls.seconds} SECOND"
+        f" >= UTC_TIMESTAMP() - INTERVAL {min(ended, longest):.0f} SECOND"
     )
 
 
-def _rest(cost: float) -> float:
-    rest = min(PATIENCE * cost, LONGEST_REST)
+def _age(calls: ByStart, since: float, now: float) -> float:
+    """Give how long ago that was; a clock that was set back counts as long ago."""
+    longest = calls.longest * 60
+    return min(now - since, longest) if since <= now else longest
+
+
+def _rest(cost: float, longest: float) -> float:
+    rest = min(PATIENCE * cost, longest)
     return rest if rest >= SHORTEST_REST else 0.0
 
 
 def _rests(until: float, now: float) -> bool:
     """Tell whether a rest goes on; a clock that was set back ends it."""
-    return now < until <= now + LONGEST_REST
+    return now < until <= now + REST_OLDER

@@ -37,6 +37,7 @@ class Cursor:
         holes: missing id → until when it is looked for (the package's clock).
         again: account → when it is listed once more.
         looks: what was looked at when, of a package without a key.
+        whole: read by the release before this one, which may still run.
         had, since: what a replica lacks, and since when; see `replica.Lack`.
     """
 
@@ -44,6 +45,7 @@ class Cursor:
     holes: dict[str, float] = field(default_factory=dict)
     again: dict[str, float] = field(default_factory=dict)
     looks: by_start.Looks = field(default_factory=by_start.Looks)
+    whole: float = 0.0
     had: int = 0
     since: float = 0.0
 
@@ -56,7 +58,8 @@ class Cursor:
         """
         try:
             # Those of earlier releases say nothing about a replica, or about parts.
-            found = {"had": 0, "since": 0.0, "looks": {}, **json.loads(text)}
+            found: dict[str, Any] = {"had": 0, "since": 0.0, "looks": {}, "whole": 0.0}
+            found |= json.loads(text)
             found["looks"] = by_start.Looks(**found["looks"])
             return cls(**{name: found[name] for name in cls.__dataclass_fields__})
         except (ValueError, TypeError, KeyError) as error:
@@ -98,7 +101,10 @@ def debited(
     with transaction(source.engine, source.setting) as connection:
         now = float(connection.execute(sa.text(NOW[profile.dialect])).scalar_one())
         if isinstance(profile.calls, ByStart):
-            accounts, onwards = _by_start(connection, profile.calls, at, now)
+            ended = source.original is None
+            accounts, onwards = _by_start(
+                connection, profile.calls, at, now, ended=ended
+            )
         else:
             accounts, onwards = _by_id(connection, profile.calls, at, now, limit=limit)
     return Debited(accounts, str(replace(onwards, had=lack.mark, since=lack.since)))
@@ -195,11 +201,16 @@ def _again(
 
 
 def _by_start(
-    connection: sa.Connection, calls: ByStart, at: Cursor | None, now: float
+    connection: sa.Connection,
+    calls: ByStart,
+    at: Cursor | None,
+    now: float,
+    *,
+    ended: bool,
 ) -> tuple[list[str], Cursor]:
     if at is None:
         return [], Cursor(looks=by_start.begin(now))
-    named, looks = by_start.look(connection, calls, at.looks, now)
+    named, looks = by_start.look(connection, calls, at.looks, now, ended=ended)
     return [str(account) for account in named if account is not None], replace(
         at, looks=looks
     )

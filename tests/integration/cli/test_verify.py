@@ -84,6 +84,17 @@ def test_a_missing_gateway_ledger_is_a_misuse(
     assert "none.jsonl cannot be read" in answer.err
 
 
+def test_another_file_is_no_gateway_ledger(terminal: Terminal, tmp_path: Path) -> None:
+    """A log of ours has JSON lines too; judged by it, nothing would be wrong."""
+    log = tmp_path / "worker.log"
+    log.write_text('{"time": "2026-01-01T00:00:00Z", "level": "info"}\n')
+
+    answer = terminal.run("verify", "--gateway-ledger", str(log))
+
+    assert answer.code == 2
+    assert "worker.log cannot be read" in answer.err
+
+
 def test_what_may_only_be_under_way_says_how_to_look_again(terminal: Terminal) -> None:
     """A batch that a sweep has just opened is no damage where sweeps go on."""
     with engine_of(terminal.variables["DATABASE_URL"]) as engine:

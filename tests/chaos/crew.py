@@ -116,9 +116,14 @@ class Crew(Fleet):
         return total
 
     def memory(self) -> int:
-        """Add up the resident memory of all, in bytes."""
+        """Add up the resident memory of all but the sandbox, in bytes.
+
+        It remembers every payment there was, as the gateway does that it stands for.
+        """
         total = 0
-        for process in list(self._running.values()):
+        for name, process in list(self._running.items()):
+            if name == "sandbox":
+                continue
             with suppress(psutil.Error):
                 parent = psutil.Process(process.pid)
                 for each in (parent, *parent.children(recursive=True)):

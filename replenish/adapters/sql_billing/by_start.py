@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from replenish.adapters.sql_billing.profile import ByStart
+from replenish.adapters.sql_billing.session import too_slow
 
 Name = str | int | None
 
@@ -105,8 +106,10 @@ def _older(
     query = _query(calls, oldest=oldest, newest=newest, ended=late)
     try:
         named, cost = _ask(connection, query)
-    except sa.exc.OperationalError:
-        return (), asleep  # too slow; whom the newest part has named is not lost
+    except sa.exc.OperationalError as error:
+        if not too_slow(error):
+            raise
+        return (), asleep  # whom the newest part has named is not lost
     pause = calls.every / calls.parts
     due = max(at.part_next, now - calls.every) + pause
     due = max(due, now + _rest(cost, REST_OLDER))

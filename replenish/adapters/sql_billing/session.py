@@ -214,6 +214,11 @@ def _unavailable(
     return kind(msg, subject=setting)
 
 
+def too_slow(error: DBAPIError) -> bool:
+    """Tell whether the server ended a statement for its time; the connection stands."""
+    return _code(error) in TOO_SLOW
+
+
 def _code(error: DBAPIError) -> str | int:
     """Give SQLSTATE from PostgreSQL, the error's number from MySQL."""
     state = getattr(error.orig, "pgcode", None)

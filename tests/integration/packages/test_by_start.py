@@ -1,19 +1,24 @@
 """Call records without a key: nobody is passed over, and looking stays rare."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import sqlalchemy as sa
 
 from replenish.adapters.sql_billing import by_start
 from replenish.adapters.sql_billing.package import SqlBilling
-from tests.contract.package_sites import PackageSite, package_site, tried
+from replenish.errors import BillingUnavailable
+from tests.contract.package_sites import PackageSite, tried
+from tests.integration.packages.conftest import is_mariadb
 from tests.integration.packages.test_feed import seen
-from tests.mariadb import MakeMariaDB
-from tests.postgres import MakeDatabase
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.parametrize(
+        "site", [name for name in tried() if name == "astpp"], indirect=True
+    ),
+]
 
 RECORD = """
     INSERT INTO cdrs (accountid, callerid, translated_dst, callstart, billseconds,
@@ -22,20 +27,11 @@ RECORD = """
     VALUES (%(ref)s, '', '', UTC_TIMESTAMP() - INTERVAL %(began)s SECOND, %(talked)s, 1,
       '', '', '', '', '', 0, 'outbound')
 """
+LONG = (
+    "COUNT(*) FROM information_schema.columns a, information_schema.columns b,"
+    " information_schema.columns c"
+)
 AGE = "UPDATE cdrs SET callstart = callstart - INTERVAL %(step)s SECOND"
-
-
-@pytest.fixture(params=[name for name in tried() if name == "astpp"])
-def site(
-    request: pytest.FixtureRequest,
-    make_database: MakeDatabase,
-    make_mariadb: MakeMariaDB,
-) -> Iterator[PackageSite]:
-    """The package whose call records have no key."""
-    with package_site(request.param)(make_database, make_mariadb) as found:
-        for ref in ("1001", "1002", "1003"):
-            found.add(ref, "50")
-        yield found
 
 
 def record(site: PackageSite, ref: str, *, began: int, talked: int) -> None:
@@ -134,11 +130,8 @@ def test_at_a_replica_it_is_named_all_the_same(site: PackageSite) -> None:
     assert list(copied.calls_since(passed(cursor, 3)).accounts) == ["1001"]
 
 
-def test_an_older_part_that_cannot_be_read_costs_nobody_of_the_newest(
-    site: PackageSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is tried again after a minute; the newest are named each time."""
-    two_rows = "SELECT 1 WHERE 1 = (SELECT 1 UNION SELECT 2)"  # an error of the server
+def older_ask(monkeypatch: pytest.MonkeyPatch, instead: str) -> list[str]:
+    """Let the server be asked something else for each older part; tell what was."""
     asked: list[str] = []
 
     def ask(
@@ -146,10 +139,23 @@ def test_an_older_part_that_cannot_be_read_costs_nobody_of_the_newest(
     ) -> tuple[Sequence[by_start.Name], float]:
         older = "<=" in query
         asked.append("older" if older else "newest")
-        return usual(connection, two_rows if older else query)
+        return usual(connection, instead if older else query)
 
     usual = by_start._ask  # noqa: SLF001 what it stands in for
     monkeypatch.setattr(by_start, "_ask", ask)
+    return asked
+
+
+def test_an_older_part_that_is_too_slow_costs_nobody_of_the_newest(
+    site: PackageSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again after a minute; the newest are named each time."""
+    slow = (
+        f"SET STATEMENT max_statement_time = 0.05 FOR SELECT {LONG}"
+        if is_mariadb(site)
+        else f"SELECT /*+ MAX_EXECUTION_TIME(50) */ {LONG}"
+    )
+    asked = older_ask(monkeypatch, slow)
     _, cursor = seen(site, None)
     record(site, "1001", began=5, talked=5)
 
@@ -159,6 +165,17 @@ def test_an_older_part_that_cannot_be_read_costs_nobody_of_the_newest(
 
     assert first == second == third == ["1001"]
     assert asked == ["newest", "older", "newest", "newest", "older"]
+
+
+def test_a_line_that_breaks_at_an_older_part_is_an_outage(
+    site: PackageSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a slow part: nothing was committed, and the look is repeated."""
+    older_ask(monkeypatch, "KILL CONNECTION_ID()")
+    _, cursor = seen(site, None)
+
+    with pytest.raises(BillingUnavailable):
+        seen(site, cursor)
 
 
 def test_a_look_that_cost_much_is_followed_by_a_rest(
